@@ -1,0 +1,31 @@
+import { fileURLToPath } from 'node:url'
+import hardhatKeystore from '@nomicfoundation/hardhat-keystore'
+import hardhatViem from '@nomicfoundation/hardhat-viem'
+import { configVariable, defineConfig } from 'hardhat/config'
+
+export default defineConfig({
+  plugins: [hardhatViem, hardhatKeystore],
+  paths: { tests: { solidity: 'test/contracts' } },
+  solidity: {
+    // The compiler comes from npm, so a machine that reaches only the npm registry can build.
+    version: '0.8.37',
+    path: fileURLToPath(import.meta.resolve('solc/soljson.js')),
+    settings: {
+      evmVersion: 'cancun',
+      viaIR: true,
+      optimizer: { enabled: true, runs: 1_000_000 },
+      metadata: { bytecodeHash: 'none' },
+    },
+  },
+  networks: {
+    sepolia: {
+      type: 'http',
+      chainType: 'l1',
+      url: configVariable('SEPOLIA_RPC_URL'),
+      accounts: [configVariable('SEPOLIA_PRIVATE_KEY')],
+    },
+  },
+  test: {
+    solidity: { fuzz: { runs: 256 }, invariant: { runs: 64, depth: 100, failOnRevert: true } },
+  },
+})

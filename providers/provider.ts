@@ -1,0 +1,121 @@
+import type { Hex } from 'viem'
+import type { Trit } from '../sdk/gf3.ts'
+
+/**
+ * The world-runtime contract: what a capability provider for execution worlds offers. Grouped and named as in the
+ * project's seed documents. An operation a vendor does not have rejects with code UNSUPPORTED, never a fake success.
+ *
+ * Error codes every provider may reject with: NOT_INITIALIZED, UNSUPPORTED, UNKNOWN_INSTANCE, UNKNOWN_SNAPSHOT,
+ * LINK_DENIED, EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED.
+ */
+export type WorldRuntimeProvider = {
+  /** Stable name, such as `quickjs`. */
+  readonly id: string
+  readonly name: string
+  readonly trit: Trit
+
+  // Lifecycle
+  init(config: ProviderConfig): Promise<void>
+  /** Ends every instance. Idempotent. */
+  shutdown(): Promise<void>
+
+  // Link management (wasmCloud v1 semantics)
+  /** Grants a component what the link names. A duplicate is ignored. */
+  receiveLinkConfig(link: LinkConfig): Promise<void>
+  /** Withdraws it at once. Idempotent. */
+  deleteLink(link: LinkConfig): Promise<void>
+
+  // Core operations
+  create(options: CreateOptions): Promise<Instance>
+  /** Content-addressed: equal states have equal ids. The instance goes on. */
+  snapshot(instanceId: string, options?: CallOptions): Promise<Snapshot>
+  /** `count` new instances that continue from the snapshot; 0 gives none. The same `key` gives the same instances. */
+  branch(snapshotId: string, count: number, options?: BranchOptions): Promise<Instance[]>
+  execute(instanceId: string, code: string, options?: ExecuteOptions): Promise<ExecutionResult>
+  /** The winner's instance goes on, the others are destroyed. */
+  merge(instanceIds: readonly string[], oracle: OracleResult): Promise<Instance>
+  /** Idempotent. */
+  destroy(instanceId: string): Promise<void>
+
+  // Capabilities query
+  capabilities(): Capabilities
+  /** The instances alive now. */
+  list(): Promise<Instance[]>
+}
+
+/** `dataDir` is a folder of the provider's own, for what must outlive the process. */
+export type ProviderConfig = { dataDir: string; limits?: Partial<Limits> }
+
+/** Bounds of one world. */
+export type Limits = {
+  /** Wall time of one execute, milliseconds. */
+  timeMs: number
+  /** The world's own memory, bytes. */
+  memoryBytes: number
+}
+
+/** A component's right to use a provider, and how. `config` is the link's own; secrets never stand in it. */
+export type LinkConfig = {
+  source: string
+  target: string
+  name: string
+  config: Record<string, string>
+}
+
+export type CallOptions = { signal?: AbortSignal }
+
+export type CreateOptions = CallOptions & {
+  /** The same key gives the same instance. */
+  key?: string
+  /** Seeds the world's random source, unsigned 64-bit. */
+  seed: bigint
+  /** The component on whose behalf the world runs: its links are the world's rights. */
+  component?: string
+}
+
+export type BranchOptions = CallOptions & { key?: string; component?: string }
+
+export type ExecuteOptions = CallOptions & Partial<Limits> & { component?: string }
+
+export type Instance = {
+  id: string
+  providerId: string
+  /** The snapshot it was branched from; null when created anew. */
+  snapshotId: string | null
+  /** From the call to the instance being ready, milliseconds. */
+  bootMs: number
+}
+
+export type Snapshot = {
+  id: string
+  /** Hash of the whole state; equal to the state root of the instance at that moment. */
+  stateRoot: Hex
+  /** Bytes kept. */
+  bytes: number
+  tookMs: number
+}
+
+export type ExecutionResult = {
+  /** The code's completion value, awaited when it was a promise: JSON only. */
+  value: unknown
+  stdout: string
+  stderr: string
+  exitCode: number
+  /** Hash of the world's whole state after the run. */
+  stateRoot: Hex
+  tookMs: number
+}
+
+/** The oracle's word on a set of instances: which one came true. */
+export type OracleResult = { winner: string }
+
+/** What a provider can do; stored as JSON in the registry. */
+export type Capabilities = {
+  snapshot: boolean
+  branch: boolean
+  execute: boolean
+  merge: boolean
+  languages: string[]
+  isolation: string
+  deterministic: boolean
+}

@@ -1,0 +1,157 @@
+import { type Hex, parseUnits } from 'viem'
+import { z } from 'zod'
+import { MultiverseError } from './errors.ts'
+import { contentHash, labelsHash, MAX_OUTCOMES, specHash } from './ids.ts'
+import { WAD } from './wev.ts'
+
+/** A spec's JSON is at most this many UTF-8 bytes. */
+export const MAX_SPEC_BYTES = 65_536
+
+const probability = z
+  .string()
+  .regex(
+    /^(0(\.\d{1,18})?|1(\.0{1,18})?)$/,
+    'a decimal string from 0 to 1 with at most 18 decimals',
+  )
+
+const liveVerse = z.strictObject({
+  name: z.string().min(1).max(64),
+  strategy: z.string().max(256),
+  trit: z.union([z.literal(-1), z.literal(0), z.literal(1)]),
+  probability,
+})
+
+const voidVerse = z.strictObject({ name: z.string().min(1).max(64), probability: z.literal('0') })
+
+const outcomeSource = z.discriminatedUnion('source', [
+  z.strictObject({ source: z.literal('pipeline') }),
+  z.strictObject({ source: z.literal('manual') }),
+  z.strictObject({
+    source: z.literal('http'),
+    urls: z.array(z.url()).min(1).max(8),
+    pointer: z.string().max(256),
+    quorum: z.int().min(1),
+    notBefore: z.int().nonnegative(),
+  }),
+  z.strictObject({
+    source: z.literal('price'),
+    feed: z.string().regex(/^0x[0-9a-fA-F]{40}$/),
+    at: z.int().nonnegative(),
+    thresholds: z.array(z.string().regex(/^-?\d+$/)).min(1),
+  }),
+])
+
+const specSchema = z
+  .strictObject({
+    version: z.literal(1),
+    title: z.string().min(1).max(256),
+    /** One for each outcome in order, without the void outcome. */
+    verses: z
+      .array(liveVerse)
+      .min(1)
+      .max(MAX_OUTCOMES - 1),
+    /** The last outcome, which has no world. */
+    void: voidVerse,
+    /** Run once in the parent's world before the snapshot. JavaScript statements. */
+    setup: z.string(),
+    /** Body of a function of `input` = {verse: {name, strategy, trit, outcome}, seed}; returns {cost, …} or its promise. */
+    program: z.string().min(1),
+    needs: z.strictObject({ parallel: z.boolean(), optimize: z.boolean(), verify: z.boolean() }),
+    /** Where the answer comes from. */
+    outcome: outcomeSource,
+    /** Seed of every random source in the worlds, unsigned 64-bit. */
+    seed: z.int().nonnegative(),
+  })
+  .superRefine((spec, context) => {
+    const sum = spec.verses.reduce((total, verse) => total + parseUnits(verse.probability, 18), 0n)
+    if (sum !== WAD)
+      context.addIssue({
+        code: 'custom',
+        path: ['verses'],
+        message: `probabilities sum to ${sum} of ${WAD}`,
+      })
+    const names = [...spec.verses, spec.void].map((verse) => verse.name)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined)
+      context.addIssue({ code: 'custom', path: ['verses'], message: `two verses named ${twice}` })
+  })
+
+/** What a question is about: see DESIGN of specs in docs/spec.md. */
+export type Spec = z.infer<typeof specSchema>
+
+/** Where a question's answer comes from. */
+export type OutcomeSource = Spec['outcome']
+
+/** A spec with the hashes that its question binds. `json` is the exact text that was hashed. */
+export type LoadedSpec = { spec: Spec; json: string; labels: string[]; specHash: Hex }
+
+/**
+ * Parses and checks a spec's JSON text.
+ * @throws SPEC_TOO_LARGE, SPEC_NOT_JSON, SPEC_INVALID
+ */
+export function parseSpec(json: string): LoadedSpec {
+  const bytes = new TextEncoder().encode(json).byteLength
+  if (bytes > MAX_SPEC_BYTES)
+    throw new MultiverseError(
+      'SPEC_TOO_LARGE',
+      `spec has ${bytes} bytes, at most ${MAX_SPEC_BYTES}`,
+    )
+  let data: unknown
+  try {
+    data = JSON.parse(json)
+  } catch (cause) {
+    throw new MultiverseError('SPEC_NOT_JSON', `spec is not JSON: ${String(cause)}`, { cause })
+  }
+  const parsed = specSchema.safeParse(data)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw new MultiverseError(
+      'SPEC_INVALID',
+      `spec is invalid at ${issue?.path.join('.') || 'the top'}: ${issue?.message ?? 'unknown'}`,
+      { cause: parsed.error },
+    )
+  }
+  const labels = specLabels(parsed.data)
+  return {
+    spec: parsed.data,
+    json,
+    labels,
+    specHash: specHash({ contentHash: contentHash(json), labelsHash: labelsHash(labels) }),
+  }
+}
+
+/** The outcomes' labels in order, void last. */
+export function specLabels(spec: Spec): string[] {
+  return [...spec.verses.map((verse) => verse.name), spec.void.name]
+}
+
+/** A spec as a data: URI, for `ask`. */
+export function specDataUri(json: string): string {
+  return `data:application/json;base64,${Buffer.from(json, 'utf8').toString('base64')}`
+}
+
+/**
+ * A cost reported by a program as 18-decimal fixed point. Takes finite, non-negative numbers and decimal strings.
+ * @throws INVALID_COST
+ */
+export function parseCost(cost: unknown): bigint {
+  const text =
+    typeof cost === 'number' && Number.isFinite(cost) && cost < 1e18 ? cost.toFixed(18) : cost
+  if (typeof text !== 'string' || !/^\d{1,20}(\.\d{1,18})?$/.test(text))
+    throw new MultiverseError(
+      'INVALID_COST',
+      `cost must be a number from 0 to below 1e18: ${JSON.stringify(cost) ?? String(cost)}`,
+    )
+  const fixed = parseUnits(text, 18)
+  if (fixed >= 2n ** 128n) throw new MultiverseError('INVALID_COST', `cost is too large: ${text}`)
+  return fixed
+}
+
+/** The code that runs a spec's program in a world; its completion value is the program's result (or its promise). */
+export function programCode(
+  spec: Spec,
+  verse: { name: string; strategy: string; trit: number; outcome: number },
+): string {
+  const input = JSON.stringify({ verse, seed: spec.seed })
+  return `(async function (input) {${spec.program}\n})(${input})`
+}
