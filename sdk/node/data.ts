@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Deployment, deploymentSchema } from './deployment.ts'
-import { MultiverseError } from './errors.ts'
+import { type Deployment, deploymentSchema } from '../deployment.ts'
+import { MultiverseError } from '../errors.ts'
 
 /** Where a data folder keeps its parts. */
 export function dataPaths(dataDir: string) {
