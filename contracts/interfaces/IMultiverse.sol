@@ -121,6 +121,9 @@ interface IMultiverse is IERC6909Metadata {
     error DepositMismatch(address token, uint256 expected, uint256 received);
     /// @notice Thrown when the caller of `pullUpFor` was not named by the owner.
     error NotRedeemer(address owner, address caller);
+    /// @notice Thrown when a permit failed and the allowance it was for is not there either.
+    /// @param reason What the token reverted with.
+    error PermitFailed(address token, bytes reason);
     /// @notice Thrown by metadata getters before `describe` was called for the id.
     error NotDescribed(PositionId id);
 
@@ -168,8 +171,14 @@ interface IMultiverse is IERC6909Metadata {
     /// @notice Names, or no longer names, `redeemer` as allowed to call `pullUpFor` for the caller.
     function setRedeemer(address redeemer, bool allowed) external;
 
+    /// @notice Spends the caller's ERC-2612 signature for this ledger, e.g. as the first call of a multicall. Succeeds
+    /// also when somebody front-ran it with the same signature, since then the allowance is there.
+    /// @param amount Allowance signed for, in the token's smallest unit.
+    /// @param deadline Unix seconds until which the signature is good.
+    function selfPermit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
+
     /// @notice Registers the preimage of a position id, so that its metadata and ancestry can be read on chain.
-    /// Permissionless, once is enough.
+    /// Permissionless, once is enough: again is a silent no-op.
     function describe(Answer[] calldata path, address token) external returns (PositionId id);
 
     /// @notice What `owner` has of `token` in `verse`; at ROOT the ERC-20 balance itself.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import { IMultiverse } from "./IMultiverse.sol";
 import { QuestionId } from "../types/QuestionId.sol";
 import { Answer, VerseId } from "../types/VerseId.sol";
 
@@ -66,8 +67,12 @@ interface IWorlds {
     /// @notice Thrown when probabilities are updated after the answer.
     error AlreadyResolved(QuestionId question);
 
+    /// @notice The ledger whose verses are noted here.
+    function multiverse() external view returns (IMultiverse);
+
     /// @notice Reports a partition: one entry for each outcome, void last. Immutable: the same report again succeeds
-    /// silently, another one reverts.
+    /// silently, another one reverts. A verse that several reports open, from different parents, keeps the first
+    /// report's world and parent.
     /// @param path The parent's path.
     /// @param question The question that opened the partition.
     function report(Answer[] calldata path, QuestionId question, World[] calldata worlds) external;
@@ -78,9 +83,10 @@ interface IWorlds {
     /// @notice What `keeper` reported for a verse; all zero when nothing.
     function world(address keeper, VerseId verse) external view returns (World memory);
 
-    /// @notice The seeds' view of a verse in `keeper`'s notebook.
+    /// @notice The seeds' view of a verse in `keeper`'s notebook. ROOT exists with certainty. A verse the keeper did not
+    /// report has only its children, as its path is not known.
     function verse(address keeper, VerseId verse) external view returns (Verse memory);
 
-    /// @notice Hash of the report `keeper` made of a partition; zero when none.
+    /// @notice keccak256(abi.encode(worlds)) of the report `keeper` made of a partition; zero when none.
     function reportHash(address keeper, VerseId parent, QuestionId question) external view returns (bytes32);
 }

@@ -28,6 +28,11 @@ library PositionIds {
         return PositionId.wrap(PositionId.unwrap(id) | SET);
     }
 
+    /// @notice The position of the same group in another outcome, given the group's position of outcome 0.
+    function sibling(PositionId first, uint256 outcome) internal pure returns (PositionId) {
+        return PositionId.wrap(PositionId.unwrap(first) | outcome);
+    }
+
     /// @notice Whether the id names an outcome that cannot exist; such a position has balance 0 and cannot move.
     function isPhantom(PositionId id) internal pure returns (bool) {
         uint256 raw = PositionId.unwrap(id);

@@ -38,7 +38,7 @@ library QuestionIds {
     }
 
     /// @notice How many answers the question has, read from its id.
-    function outcomes(QuestionId question) internal pure returns (uint256) {
+    function outcomeCount(QuestionId question) internal pure returns (uint256) {
         return uint256(QuestionId.unwrap(question)) & 0xff;
     }
 }

@@ -37,7 +37,7 @@ library VerseIds {
     /// `outcome` exists.
     function child(VerseId parent, QuestionId question, uint256 outcome) internal pure returns (VerseId) {
         return VerseId.wrap(
-            bytes32(uint256(partition(parent, question)) | (question.outcomes() << 8) | (outcome & 0xff))
+            bytes32(uint256(partition(parent, question)) | (question.outcomeCount() << 8) | (outcome & 0xff))
         );
     }
 }

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import { IERC165, IERC6909, IERC6909Metadata } from "@openzeppelin/contracts/interfaces/IERC6909.sol";
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import { IERC20Permit } from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
+import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import { Strings } from "@openzeppelin/contracts/utils/Strings.sol";
+import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import { IMultiverse } from "./interfaces/IMultiverse.sol";
+import { Place, Paths } from "./libraries/Paths.sol";
+import { TokenMetadata } from "./libraries/TokenMetadata.sol";
+import { PositionId, PositionIds } from "./types/PositionId.sol";
+import { QuestionId, QuestionIds } from "./types/QuestionId.sol";
+import { Answer, ROOT, VerseId } from "./types/VerseId.sol";
+
+/// @title The multiverse ledger
+/// @dev The books are kept as complete sets and deltas:
+///
+///     balance(owner, id) = entry(owner, set of id's group) + entry(owner, id)
+///
+/// A push-down whose question sorts last and has lost no outcome gives the same amount in every sibling of a group, so
+/// it writes that amount once, into the group's set. Everything else writes one delta per position. Entries are signed;
+/// a balance never is: whatever lowers a set checks every sibling first, and sets move only while all siblings live.
+///
+/// During a token's callback the supply never exceeds what the ledger holds: deposits arrive before positions are
+/// given, positions are burned before tokens leave.
+contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
+    using Paths for Answer[];
+    using SafeCast for int256;
+    using SafeERC20 for IERC20;
+    using Strings for uint256;
+    using TokenMetadata for address;
+
+    /// @dev The preimage of a position id.
+    struct Description {
+        address token;
+        Answer[] path;
+    }
+
+    uint8 private constant OPEN = 1;
+    uint8 private constant NARROWED = 2;
+    uint8 private constant RESOLVED = 3;
+
+    uint256 private constant MIN_OUTCOMES = 2;
+    uint256 private constant MAX_OUTCOMES = 254;
+    uint256 private constant MAX_AMOUNT = type(uint128).max >> 1;
+
+    mapping(QuestionId question => Question) private _questions;
+    /// @dev Outcomes still possible, meaningful for narrowed questions only.
+    mapping(QuestionId question => uint256) private _masks;
+    mapping(address owner => mapping(PositionId id => int256)) private _entries;
+    mapping(address owner => mapping(address operator => bool)) private _operators;
+    mapping(address owner => mapping(address spender => mapping(uint256 id => uint256))) private _allowances;
+    mapping(address owner => mapping(address redeemer => bool)) private _redeemers;
+    mapping(PositionId id => Description) private _descriptions;
+
+    /* QUESTIONS */
+
+    /// @inheritdoc IMultiverse
+    function ask(
+        address oracle,
+        uint8 outcomes,
+        uint64 deadline,
+        bytes32 specHash,
+        bytes32 termsHash,
+        string calldata uri
+    ) external returns (QuestionId question) {
+        if (outcomes < MIN_OUTCOMES || outcomes > MAX_OUTCOMES) revert OutcomesOutOfRange(outcomes);
+        if (oracle == address(0)) revert OracleIsZero();
+
+        question = QuestionIds.derive(oracle, outcomes, deadline, specHash, termsHash);
+        if (_questions[question].status == 0) {
+            if (block.timestamp >= deadline) revert DeadlinePassed(question, deadline, block.timestamp);
+            _questions[question] =
+                Question({ oracle: oracle, deadline: deadline, outcomes: outcomes, status: OPEN, winner: 0 });
+            emit QuestionAsked(question, oracle, outcomes, deadline, specHash, termsHash);
+        }
+        emit SpecPublished(question, uri);
+    }
+
+    /// @inheritdoc IMultiverse
+    function narrow(QuestionId question, uint256 survivors) external nonReentrant {
+        Question memory q = _known(question);
+        if (msg.sender != q.oracle) revert NotOracle(question, msg.sender, q.oracle);
+        uint256 possible = _live(question, q);
+        if (survivors == possible) return;
+
+        _requireOpen(question, q);
+        bool subset = survivors != 0 && survivors & ~possible == 0;
+        bool single = subset && survivors & (survivors - 1) == 0;
+        bool lastSurvives = survivors >> (q.outcomes - 1) == 1;
+        if (!subset || !(single || lastSurvives)) revert InvalidSurvivors(question, survivors, possible);
+
+        if (single) {
+            _resolve(question, uint8(Math.log2(survivors)), false);
+        } else {
+            _masks[question] = survivors;
+            _questions[question].status = NARROWED;
+            emit QuestionNarrowed(question, survivors);
+        }
+    }
+
+    /// @inheritdoc IMultiverse
+    function expire(QuestionId question) external nonReentrant {
+        Question memory q = _known(question);
+        uint8 last = q.outcomes - 1;
+        if (q.status == RESOLVED) {
+            if (q.winner != last) revert AlreadyResolved(question, q.winner);
+            return;
+        }
+        if (block.timestamp < q.deadline) revert DeadlineNotReached(question, q.deadline, block.timestamp);
+        _resolve(question, last, true);
+    }
+
+    /* PUSH DOWN, PULL UP */
+
+    /// @inheritdoc IMultiverse
+    function pushDown(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
+        external
+        nonReentrant
+    {
+        _requireAmount(amount);
+        if (to == address(0)) revert ReceiverIsZero();
+        Place memory place = path.locate(question);
+        Question memory q = _known(question);
+        _requireOpen(question, q);
+        uint256 survivors = _live(question, q);
+
+        if (path.length == 0) _deposit(token, amount);
+        else _burn(msg.sender, PositionIds.derive(place.parent, token), amount);
+
+        (PositionId[] memory children, bool whole) = _children(path, place, question, token, survivors);
+        mapping(PositionId => int256) storage entries = _entries[to];
+        if (whole) entries[children[0].set()] += int256(amount);
+        for (uint256 i = 0; i < children.length; ++i) {
+            if (!whole) entries[children[i]] += int256(amount);
+            emit Transfer(msg.sender, address(0), to, PositionId.unwrap(children[i]), amount);
+        }
+        emit PushDown(place.parent, question, msg.sender, token, to, amount, survivors, path);
+    }
+
+    /// @inheritdoc IMultiverse
+    function pullUp(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
+        external
+        nonReentrant
+    {
+        if (to == address(0)) revert ReceiverIsZero();
+        _pullUp(msg.sender, path, question, token, amount, to);
+    }
+
+    /// @inheritdoc IMultiverse
+    function pullUpFor(address owner, Answer[] calldata path, QuestionId question, address token, uint256 amount)
+        external
+        nonReentrant
+    {
+        if (!_redeemers[owner][msg.sender]) revert NotRedeemer(owner, msg.sender);
+        _pullUp(owner, path, question, token, amount, owner);
+    }
+
+    function _pullUp(
+        address owner,
+        Answer[] calldata path,
+        QuestionId question,
+        address token,
+        uint256 amount,
+        address to
+    ) private {
+        _requireAmount(amount);
+        Place memory place = path.locate(question);
+        uint256 survivors = _live(question, _known(question));
+
+        (PositionId[] memory children, bool whole) = _children(path, place, question, token, survivors);
+        mapping(PositionId => int256) storage entries = _entries[owner];
+        for (uint256 i = 0; i < children.length; ++i) {
+            _requireBalance(owner, children[i], amount);
+            if (!whole) entries[children[i]] -= int256(amount);
+            emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(children[i]), amount);
+        }
+        if (whole) entries[children[0].set()] -= int256(amount);
+        emit PullUp(place.parent, question, owner, token, to, amount, survivors, path);
+
+        if (path.length == 0) IERC20(token).safeTransfer(to, amount);
+        else _mint(to, PositionIds.derive(place.parent, token), amount);
+    }
+
+    /// @inheritdoc IMultiverse
+    function setRedeemer(address redeemer, bool allowed) external {
+        _redeemers[msg.sender][redeemer] = allowed;
+        emit RedeemerSet(msg.sender, redeemer, allowed);
+    }
+
+    /// @inheritdoc IMultiverse
+    function selfPermit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
+        if (token.code.length == 0) revert InvalidToken(token);
+        try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) { }
+        catch (bytes memory reason) {
+            // Somebody may have used the signature first: then the allowance is there, which is all that was wanted.
+            if (IERC20(token).allowance(msg.sender, address(this)) < amount) revert PermitFailed(token, reason);
+        }
+    }
+
+    /* ERC-6909 */
+
+    /// @inheritdoc IERC6909
+    function transfer(address receiver, uint256 id, uint256 amount) external returns (bool) {
+        _transfer(msg.sender, receiver, PositionId.wrap(id), amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function transferFrom(address sender, address receiver, uint256 id, uint256 amount) external returns (bool) {
+        if (sender != msg.sender && !_operators[sender][msg.sender]) {
+            uint256 allowed = _allowances[sender][msg.sender][id];
+            if (allowed < amount) {
+                revert InsufficientAllowance(sender, msg.sender, PositionId.wrap(id), allowed, amount);
+            }
+            if (allowed != type(uint256).max) _allowances[sender][msg.sender][id] = allowed - amount;
+        }
+        _transfer(sender, receiver, PositionId.wrap(id), amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function approve(address spender, uint256 id, uint256 amount) external returns (bool) {
+        _allowances[msg.sender][spender][id] = amount;
+        emit Approval(msg.sender, spender, id, amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function setOperator(address spender, bool approved) external returns (bool) {
+        _operators[msg.sender][spender] = approved;
+        emit OperatorSet(msg.sender, spender, approved);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function balanceOf(address owner, uint256 id) public view returns (uint256) {
+        PositionId position = PositionId.wrap(id);
+        return position.isPhantom() ? 0 : _balance(owner, position);
+    }
+
+    /// @inheritdoc IERC6909
+    function allowance(address owner, address spender, uint256 id) external view returns (uint256) {
+        return _allowances[owner][spender][id];
+    }
+
+    /// @inheritdoc IERC6909
+    function isOperator(address owner, address spender) external view returns (bool) {
+        return _operators[owner][spender];
+    }
+
+    /// @inheritdoc IERC165
+    function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
+        return interfaceId == type(IERC165).interfaceId || interfaceId == type(IERC6909).interfaceId
+            || interfaceId == type(IERC6909Metadata).interfaceId || interfaceId == type(IMultiverse).interfaceId;
+    }
+
+    /* METADATA */
+
+    /// @inheritdoc IMultiverse
+    function describe(Answer[] calldata path, address token) external returns (PositionId id) {
+        id = PositionIds.derive(path.verseId(), token);
+        if (id.isPhantom()) revert PhantomPosition(id);
+        _requireToken(token);
+
+        Description storage entry = _descriptions[id];
+        if (entry.token != address(0)) return id;
+        entry.token = token;
+        entry.path = path;
+        emit PositionDescribed(id, path.verseId(), token, path);
+    }
+
+    /// @inheritdoc IMultiverse
+    function description(PositionId id) external view returns (Answer[] memory path, address token) {
+        Description storage entry = _described(id);
+        return (entry.path, entry.token);
+    }
+
+    /// @notice The token's own name and the answers, e.g. "Test Dollar if 0x1f3a5c7e=1 and 0x9b00d1e2=0": each answer
+    /// is the first four bytes of its question and the outcome.
+    /// @inheritdoc IERC6909Metadata
+    function name(uint256 id) external view returns (string memory text) {
+        Description storage entry = _described(PositionId.wrap(id));
+        text = entry.token.name();
+        for (uint256 i = 0; i < entry.path.length; ++i) {
+            Answer storage answer = entry.path[i];
+            string memory question = (uint256(QuestionId.unwrap(answer.question)) >> 224).toHexString(4);
+            text = string.concat(text, i == 0 ? " if " : " and ", question, "=", uint256(answer.outcome).toString());
+        }
+    }
+
+    /// @notice The token's own symbol, the first four bytes of the id, and the outcome, e.g. "TUSD-0x5e9c11aa=1": the
+    /// siblings of a position share all but the outcome.
+    /// @inheritdoc IERC6909Metadata
+    function symbol(uint256 id) external view returns (string memory) {
+        Description storage entry = _described(PositionId.wrap(id));
+        return string.concat(entry.token.symbol(), "-", (id >> 224).toHexString(4), "=", (id & 0xff).toString());
+    }
+
+    /// @notice The token's own decimals.
+    /// @inheritdoc IERC6909Metadata
+    function decimals(uint256 id) external view returns (uint8) {
+        return _described(PositionId.wrap(id)).token.decimals();
+    }
+
+    /* VIEWS */
+
+    /// @inheritdoc IMultiverse
+    function multiverseMap(VerseId verse, address token, address owner) external view returns (uint256) {
+        if (verse != ROOT) return balanceOf(owner, PositionId.unwrap(PositionIds.derive(verse, token)));
+        _requireToken(token);
+        return IERC20(token).balanceOf(owner);
+    }
+
+    /// @inheritdoc IMultiverse
+    function live(QuestionId question) external view returns (uint256) {
+        return _live(question, _known(question));
+    }
+
+    /// @inheritdoc IMultiverse
+    function questions(QuestionId question) external view returns (Question memory) {
+        return _questions[question];
+    }
+
+    /// @inheritdoc IMultiverse
+    function verseId(Answer[] calldata path) external pure returns (VerseId) {
+        return path.verseId();
+    }
+
+    /// @inheritdoc IMultiverse
+    function positionId(VerseId verse, address token) external pure returns (PositionId) {
+        return PositionIds.derive(verse, token);
+    }
+
+    /// @inheritdoc IMultiverse
+    function isRedeemer(address owner, address redeemer) external view returns (bool) {
+        return _redeemers[owner][redeemer];
+    }
+
+    function _described(PositionId id) private view returns (Description storage entry) {
+        entry = _descriptions[id];
+        if (entry.token == address(0)) revert NotDescribed(id);
+    }
+
+    /* QUESTIONS, INTERNAL */
+
+    function _known(QuestionId question) private view returns (Question memory q) {
+        q = _questions[question];
+        if (q.status == 0) revert UnknownQuestion(question);
+    }
+
+    /// @dev Neither the oracle nor time has decided.
+    function _requireOpen(QuestionId question, Question memory q) private view {
+        if (q.status == RESOLVED) revert AlreadyResolved(question, q.winner);
+        if (block.timestamp >= q.deadline) revert DeadlinePassed(question, q.deadline, block.timestamp);
+    }
+
+    /// @dev Bit mask of the outcomes still possible now.
+    function _live(QuestionId question, Question memory q) private view returns (uint256) {
+        if (q.status == RESOLVED) return 1 << q.winner;
+        if (block.timestamp >= q.deadline) return 1 << (q.outcomes - 1);
+        if (q.status == NARROWED) return _masks[question];
+        return _all(q.outcomes);
+    }
+
+    function _all(uint256 outcomes) private pure returns (uint256) {
+        return (1 << outcomes) - 1;
+    }
+
+    function _resolve(QuestionId question, uint8 winner, bool expired) private {
+        _questions[question].status = RESOLVED;
+        _questions[question].winner = winner;
+        emit QuestionResolved(question, winner, expired);
+    }
+
+    /* BALANCES, INTERNAL */
+
+    /// @dev The positions of `token` in every surviving child. `whole` when they are one group without a loss, so that
+    /// the group's set holds for all of them: the question sorts last and nothing is ruled out.
+    function _children(
+        Answer[] calldata path,
+        Place memory place,
+        QuestionId question,
+        address token,
+        uint256 survivors
+    ) private pure returns (PositionId[] memory ids, bool whole) {
+        uint256 outcomes = question.outcomeCount();
+        bool last = place.index == path.length;
+        whole = last && survivors == _all(outcomes);
+        ids = new PositionId[](outcomes);
+
+        PositionId first = PositionIds.derive(place.stem.child(question, 0), token);
+        uint256 count = 0;
+        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
+            if ((survivors >> outcome) & 1 == 0) continue;
+            ids[count++] =
+                last ? first.sibling(outcome) : PositionIds.derive(path.insert(place, question, outcome), token);
+        }
+        // The ruled-out outcomes left the tail unused.
+        assembly ("memory-safe") {
+            mstore(ids, count)
+        }
+    }
+
+    function _balance(address owner, PositionId id) private view returns (uint256) {
+        mapping(PositionId => int256) storage entries = _entries[owner];
+        return (entries[id.set()] + entries[id]).toUint256();
+    }
+
+    function _requireBalance(address owner, PositionId id, uint256 amount) private view {
+        uint256 balance = _balance(owner, id);
+        if (balance < amount) revert InsufficientBalance(owner, id, balance, amount);
+    }
+
+    function _requireAmount(uint256 amount) private pure {
+        if (amount == 0) revert ZeroAmount();
+        if (amount > MAX_AMOUNT) revert AmountTooLarge(amount);
+    }
+
+    function _requireToken(address token) private view {
+        if (token == address(this) || token.code.length == 0) revert InvalidToken(token);
+    }
+
+    function _transfer(address sender, address receiver, PositionId id, uint256 amount) private {
+        _requireAmount(amount);
+        if (receiver == address(0)) revert ReceiverIsZero();
+        if (id.isPhantom()) revert PhantomPosition(id);
+        _requireBalance(sender, id, amount);
+        _entries[sender][id] -= int256(amount);
+        _entries[receiver][id] += int256(amount);
+        emit Transfer(msg.sender, sender, receiver, PositionId.unwrap(id), amount);
+    }
+
+    function _mint(address to, PositionId id, uint256 amount) private {
+        _entries[to][id] += int256(amount);
+        emit Transfer(msg.sender, address(0), to, PositionId.unwrap(id), amount);
+    }
+
+    function _burn(address owner, PositionId id, uint256 amount) private {
+        _requireBalance(owner, id, amount);
+        _entries[owner][id] -= int256(amount);
+        emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
+    }
+
+    function _deposit(address token, uint256 amount) private {
+        _requireToken(token);
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = Math.saturatingSub(IERC20(token).balanceOf(address(this)), before);
+        if (received != amount) revert DepositMismatch(token, amount, received);
+    }
+}
