@@ -75,8 +75,13 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         question = QuestionIds.derive(oracle, outcomes, deadline, specHash, termsHash);
         if (_questions[question].status == 0) {
             if (block.timestamp >= deadline) revert DeadlinePassed(question, deadline, block.timestamp);
-            _questions[question] =
-                Question({ oracle: oracle, deadline: deadline, outcomes: outcomes, status: OPEN, winner: 0 });
+            _questions[question] = Question({
+                oracle: oracle,
+                deadline: deadline,
+                outcomes: outcomes,
+                status: OPEN,
+                winner: 0
+            });
             emit QuestionAsked(question, oracle, outcomes, deadline, specHash, termsHash);
         }
         emit SpecPublished(question, uri);
@@ -119,10 +124,13 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     /* PUSH DOWN, PULL UP */
 
     /// @inheritdoc IMultiverse
-    function pushDown(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
-        external
-        nonReentrant
-    {
+    function pushDown(
+        Answer[] calldata path,
+        QuestionId question,
+        address token,
+        uint256 amount,
+        address to
+    ) external nonReentrant {
         _requireAmount(amount);
         if (to == address(0)) revert ReceiverIsZero();
         Place memory place = path.locate(question);
@@ -144,19 +152,25 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IMultiverse
-    function pullUp(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
-        external
-        nonReentrant
-    {
+    function pullUp(
+        Answer[] calldata path,
+        QuestionId question,
+        address token,
+        uint256 amount,
+        address to
+    ) external nonReentrant {
         if (to == address(0)) revert ReceiverIsZero();
         _pullUp(msg.sender, path, question, token, amount, to);
     }
 
     /// @inheritdoc IMultiverse
-    function pullUpFor(address owner, Answer[] calldata path, QuestionId question, address token, uint256 amount)
-        external
-        nonReentrant
-    {
+    function pullUpFor(
+        address owner,
+        Answer[] calldata path,
+        QuestionId question,
+        address token,
+        uint256 amount
+    ) external nonReentrant {
         if (!_redeemers[owner][msg.sender]) revert NotRedeemer(owner, msg.sender);
         _pullUp(owner, path, question, token, amount, owner);
     }
@@ -196,8 +210,9 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     /// @inheritdoc IMultiverse
     function selfPermit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
         if (token.code.length == 0) revert InvalidToken(token);
-        try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) { }
-        catch (bytes memory reason) {
+        try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch (
+            bytes memory reason
+        ) {
             // Somebody may have used the signature first: then the allowance is there, which is all that was wanted.
             if (IERC20(token).allowance(msg.sender, address(this)) < amount) revert PermitFailed(token, reason);
         }
@@ -256,8 +271,11 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
 
     /// @inheritdoc IERC165
     function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
-        return interfaceId == type(IERC165).interfaceId || interfaceId == type(IERC6909).interfaceId
-            || interfaceId == type(IERC6909Metadata).interfaceId || interfaceId == type(IMultiverse).interfaceId;
+        return
+            interfaceId == type(IERC165).interfaceId ||
+            interfaceId == type(IERC6909).interfaceId ||
+            interfaceId == type(IERC6909Metadata).interfaceId ||
+            interfaceId == type(IMultiverse).interfaceId;
     }
 
     /* METADATA */

@@ -112,13 +112,14 @@ contract Worlds is IWorlds {
     /// @inheritdoc IWorlds
     function world(address keeper, VerseId id) external view returns (World memory) {
         Entry memory entry = _entries[keeper][id];
-        return World({
-            stateRoot: entry.stateRoot,
-            cost: entry.cost,
-            probability: entry.probability,
-            trit: entry.trit,
-            verdict: entry.verdict
-        });
+        return
+            World({
+                stateRoot: entry.stateRoot,
+                cost: entry.cost,
+                probability: entry.probability,
+                trit: entry.trit,
+                verdict: entry.verdict
+            });
     }
 
     /// @inheritdoc IWorlds

@@ -155,18 +155,21 @@ interface IMultiverse is IERC6909Metadata {
     /// @notice Gives `amount` of `token` in the parent verse and gets the full amount in every surviving child, for `to`.
     /// @param path The parent's path; empty for ROOT, where `amount` of the ERC-20 is taken from the caller.
     /// @param question May sort anywhere into the path; must be open.
-    function pushDown(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
-        external;
+    function pushDown(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to) external;
 
     /// @notice The exact inverse of `pushDown` at any moment. Once the question is resolved, its one survivor alone is a
     /// complete partition, so this is also how winners are redeemed.
     /// @param path The parent's path, without `question`.
-    function pullUp(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to)
-        external;
+    function pullUp(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to) external;
 
     /// @notice `pullUp` out of `owner`'s balance and to `owner`, by an address the owner named.
-    function pullUpFor(address owner, Answer[] calldata path, QuestionId question, address token, uint256 amount)
-        external;
+    function pullUpFor(
+        address owner,
+        Answer[] calldata path,
+        QuestionId question,
+        address token,
+        uint256 amount
+    ) external;
 
     /// @notice Names, or no longer names, `redeemer` as allowed to call `pullUpFor` for the caller.
     function setRedeemer(address redeemer, bool allowed) external;

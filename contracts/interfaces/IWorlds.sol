@@ -42,12 +42,19 @@ interface IWorlds {
 
     /// @notice A keeper reported a partition. `worlds` is indexed by outcome, void included.
     event PartitionReported(
-        address indexed keeper, VerseId indexed parent, QuestionId indexed question, World[] worlds, Answer[] path
+        address indexed keeper,
+        VerseId indexed parent,
+        QuestionId indexed question,
+        World[] worlds,
+        Answer[] path
     );
 
     /// @notice A keeper revised the probabilities of a partition it had reported.
     event ProbabilitiesUpdated(
-        address indexed keeper, VerseId indexed parent, QuestionId indexed question, uint64[] probabilities
+        address indexed keeper,
+        VerseId indexed parent,
+        QuestionId indexed question,
+        uint64[] probabilities
     );
 
     /// @notice Thrown when a report has not one entry for each outcome.

@@ -43,11 +43,12 @@ library Paths {
     }
 
     /// @notice The verse of a path with one more answer inserted where `locate` found its question's place.
-    function insert(Answer[] calldata path, Place memory place, QuestionId question, uint256 outcome)
-        internal
-        pure
-        returns (VerseId verse)
-    {
+    function insert(
+        Answer[] calldata path,
+        Place memory place,
+        QuestionId question,
+        uint256 outcome
+    ) internal pure returns (VerseId verse) {
         verse = place.stem.child(question, outcome);
         for (uint256 i = place.index; i < path.length; ++i) {
             verse = verse.child(path[i].question, path[i].outcome);

@@ -18,9 +18,7 @@ library PositionIds {
     function derive(VerseId verse, address token) internal pure returns (PositionId) {
         uint256 raw = uint256(VerseId.unwrap(verse));
         bytes32 partition = bytes32(raw & ~uint256(0xffff));
-        return PositionId.wrap(
-            (uint256(keccak256(abi.encode(partition, token))) & ~uint256(0xffff)) | (raw & 0xffff)
-        );
+        return PositionId.wrap((uint256(keccak256(abi.encode(partition, token))) & ~uint256(0xffff)) | (raw & 0xffff));
     }
 
     /// @notice The key under which the owner's complete set of this position's group is stored.

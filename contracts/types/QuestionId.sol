@@ -28,11 +28,13 @@ library QuestionIds {
     /// @param deadline Unix time in seconds from which void has won if nothing else had.
     /// @param specHash keccak256(abi.encode(contentHash, labelsHash)) of the spec.
     /// @param termsHash keccak256 of the oracle's own ABI-encoded parameters.
-    function derive(address oracle, uint8 outcomes, uint64 deadline, bytes32 specHash, bytes32 termsHash)
-        internal
-        pure
-        returns (QuestionId)
-    {
+    function derive(
+        address oracle,
+        uint8 outcomes,
+        uint64 deadline,
+        bytes32 specHash,
+        bytes32 termsHash
+    ) internal pure returns (QuestionId) {
         uint256 hash = uint256(keccak256(abi.encode(oracle, outcomes, deadline, specHash, termsHash)));
         return QuestionId.wrap(bytes32((hash & ~uint256(0xff)) | outcomes));
     }

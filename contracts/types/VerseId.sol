@@ -36,8 +36,9 @@ library VerseIds {
     /// @notice The verse in which `question` was answered with `outcome`, seen from `parent`. Does not check that
     /// `outcome` exists.
     function child(VerseId parent, QuestionId question, uint256 outcome) internal pure returns (VerseId) {
-        return VerseId.wrap(
-            bytes32(uint256(partition(parent, question)) | (question.outcomeCount() << 8) | (outcome & 0xff))
-        );
+        return
+            VerseId.wrap(
+                bytes32(uint256(partition(parent, question)) | (question.outcomeCount() << 8) | (outcome & 0xff))
+            );
     }
 }
