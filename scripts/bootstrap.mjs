@@ -27,12 +27,6 @@ class SetupError extends Error {
   }
 }
 
-main().catch((error) => {
-  const code = error instanceof SetupError ? error.code : 'SETUP_FAILED'
-  console.error(`error ${code}: ${String(error.message).split('\n', 1)[0]}`)
-  process.exit(1)
-})
-
 async function main() {
   const [target, ...rest] = process.argv.slice(2)
   if (target === undefined)
@@ -74,7 +68,14 @@ function installNode() {
       `npm has no Node for ${process.platform}-${process.arch}: install Node ${MINIMUM.join('.')} or newer yourself`,
     )
   const { name, version } = nodePackage
-  const args = ['install', '--prefix', at('.node'), '--no-save', '--no-package-lock', '--ignore-scripts']
+  const args = [
+    'install',
+    '--prefix',
+    at('.node'),
+    '--no-save',
+    '--no-package-lock',
+    '--ignore-scripts',
+  ]
   step(`installing Node ${version} beside the ${process.versions.node} in use`, () => {
     npm(process.execPath, [...args, `${name}@${version}`])
     const { status, stdout } = spawnSync(installedNode(), ['--version'], { encoding: 'utf8' })
@@ -130,15 +131,23 @@ function execute(command, args, code, env = process.env) {
   const output = `${result.stdout}\n${result.stderr}`
   if (/ENOSPC|no space left/i.test(output))
     throw new SetupError('NO_SPACE', `the disk is full at ${root}`)
-  if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|network/i.test(output) && code === 'INSTALL_FAILED')
+  if (
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|network/i.test(output) &&
+    code === 'INSTALL_FAILED'
+  )
     throw new SetupError('NO_NETWORK', `the npm registry cannot be reached: ${firstError(output)}`)
   process.stderr.write(output)
-  throw new SetupError(code, `${[command, ...args].join(' ')} ended with ${result.status ?? result.signal}`)
+  throw new SetupError(
+    code,
+    `${[command, ...args].join(' ')} ended with ${result.status ?? result.signal}`,
+  )
 }
 
 function firstError(output) {
   const lines = output.split('\n').map((line) => line.trim())
-  return lines.find((line) => /error/i.test(line))?.slice(0, 200) ?? lines.find(Boolean) ?? 'no output'
+  return (
+    lines.find((line) => /error/i.test(line))?.slice(0, 200) ?? lines.find(Boolean) ?? 'no output'
+  )
 }
 
 function step(what, work) {
@@ -226,3 +235,9 @@ function run(node, args, env) {
     process.exit(code ?? (signal === 'SIGINT' ? 130 : signal === 'SIGTERM' ? 143 : 1))
   })
 }
+
+main().catch((error) => {
+  const code = error instanceof SetupError ? error.code : 'SETUP_FAILED'
+  console.error(`error ${code}: ${String(error.message).split('\n', 1)[0]}`)
+  process.exit(1)
+})
