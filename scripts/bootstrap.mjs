@@ -1,5 +1,5 @@
 // Prepares a fresh clone and then runs a program of the project: `node scripts/bootstrap.mjs FILE [arguments]`, or
-// `--compile-only`. Runs on whatever Node there is, so it uses nothing but what every Node from 18 on brings along.
+// `--compile-only`. Runs on whatever Node there is, so it uses nothing but what every Node from 20 on brings along.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -204,7 +204,7 @@ function listFiles(folder, ending) {
       if (entry.isDirectory()) return listFiles(file, ending)
       return file.endsWith(ending) ? [file] : []
     })
-    .sort()
+    .toSorted()
 }
 
 function readStamp(name) {

@@ -1,0 +1,99 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { runChecks } from './check.ts'
+
+// All of the project's tests in one run, closing with one line `N passed, N failed`. Arguments choose suites by name:
+// `npm test -- contracts keeper`.
+
+type Count = { passed: number; failed: number }
+type Suite = { name: string; run: () => Promise<Count> }
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+const suites: Suite[] = [
+  { name: 'check', run: () => runChecks(false) },
+  { name: 'contracts', run: solidityTests },
+  {
+    name: 'sdk',
+    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts']),
+  },
+  { name: 'providers', run: () => vitest(['test/providers']) },
+  { name: 'keeper', run: () => vitest(['test/keeper']) },
+  { name: 'indexer', run: () => vitest(['test/indexer']) },
+  { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
+  { name: 'e2e', run: () => vitest(['test/e2e']) },
+]
+
+/** Runs a command with its output passed on, and gives back its exit code and what it printed. */
+function run(file: string, args: readonly string[]): Promise<{ code: number; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+      process.stdout.write(chunk)
+    })
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code: code ?? 1, output }))
+  })
+}
+
+/** Hardhat's Solidity tests: unit, fuzz and invariants. Its summary says "N passing" and "N failing". */
+async function solidityTests(): Promise<Count> {
+  const { code, output } = await run('hardhat', ['test', 'solidity'])
+  // oxlint-disable-next-line no-control-regex -- the summary may be coloured
+  const plain = output.replaceAll(/\u001B\[[0-9;]*m/g, '')
+  const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(plain)?.[1] ?? 0)
+  return settle(code, { passed: count('passing'), failed: count('failing') })
+}
+
+async function vitest(paths: readonly string[]): Promise<Count> {
+  const folder = await mkdtemp(join(tmpdir(), 'multiverse-test-'))
+  try {
+    const report = join(folder, 'report.json')
+    const { code } = await run('vitest', [
+      'run',
+      ...paths,
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ])
+    const text = await readFile(report, 'utf8').catch(() => '{}')
+    const { numPassedTests = 0, numFailedTests = 0 } = JSON.parse(text) as {
+      numPassedTests?: number
+      numFailedTests?: number
+    }
+    return settle(code, { passed: numPassedTests, failed: numFailedTests })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A runner that failed without naming a failed test, or ran none, has failed all the same. */
+function settle(code: number, count: Count): Count {
+  const isSilent = count.failed === 0 && (code !== 0 || count.passed === 0)
+  return isSilent ? { ...count, failed: 1 } : count
+}
+
+const chosen = process.argv.slice(2)
+const unknown = chosen.find((name) => suites.every((suite) => suite.name !== name))
+if (unknown !== undefined) {
+  console.error(`no suite ${unknown}: there are ${suites.map((suite) => suite.name).join(', ')}`)
+  process.exit(2)
+}
+
+const total: Count = { passed: 0, failed: 0 }
+for (const suite of suites) {
+  if (chosen.length > 0 && !chosen.includes(suite.name)) continue
+  const from = Date.now()
+  const count = await suite.run()
+  total.passed += count.passed
+  total.failed += count.failed
+  const seconds = ((Date.now() - from) / 1000).toFixed(1)
+  console.log(`suite ${suite.name}: ${count.passed} ok, ${count.failed} not ok (${seconds} s)`)
+}
+console.log(`${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed === 0 ? 0 : 1
