@@ -1,10 +1,22 @@
 import { fileURLToPath } from 'node:url'
 import hardhatKeystore from '@nomicfoundation/hardhat-keystore'
 import hardhatViem from '@nomicfoundation/hardhat-viem'
-import { configVariable, defineConfig } from 'hardhat/config'
+import { configVariable, defineConfig, task } from 'hardhat/config'
+import { ArgumentType } from 'hardhat/types/arguments'
 
 export default defineConfig({
   plugins: [hardhatViem, hardhatKeystore],
+  tasks: [
+    task('deploy-multiverse', 'Deploys the multiverse to --network, once, and prints the record')
+      .addOption({
+        name: 'data',
+        description: 'Folder of the record and the journal (default .data/networks/NETWORK)',
+        type: ArgumentType.STRING,
+        defaultValue: '',
+      })
+      .setAction(() => import('./deploy/task.ts'))
+      .build(),
+  ],
   paths: { tests: { solidity: 'test/contracts' } },
   solidity: {
     // The compiler comes from npm, so a machine that reaches only the npm registry can build.

@@ -1,0 +1,225 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  deploy as runModule,
+  type DeployConfig,
+  type DeploymentResult,
+  type EIP1193Provider,
+} from '@nomicfoundation/ignition-core'
+import { type Address, getAddress, type Hex, hexToNumber, numberToHex } from 'viem'
+import { z } from 'zod'
+import { type Deployment, deploymentSchema } from '../sdk/deployment.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
+import { dataPaths, readDeployment } from '../sdk/node/data.ts'
+import { createArtifactResolver } from './artifacts.ts'
+import { demoModule } from './modules/Demo.ts'
+import { multiverseModule } from './modules/Multiverse.ts'
+
+/** The chain id of local development chains. */
+export const LOCAL_CHAIN_ID = 31_337
+
+export type DeployOptions = {
+  provider: EIP1193Provider
+  /** Whom the provider signs for; the first of its accounts when left out. */
+  sender?: Address | undefined
+  dataDir: string
+  /** Deploys the demo token too: for local chains. */
+  withToken: boolean
+  /** Forgets a record of an earlier deployment in the data folder. */
+  fresh?: boolean
+  /** Blocks to wait for after each transaction; 1 on a local chain and 5 elsewhere when left out. */
+  confirmations?: number
+}
+
+/**
+ * Deploys the contracts once, and writes `deployment.json`. A second call deploys nothing and returns the same record; a
+ * call after one that was cut short goes on where it stopped. The journal is kept in the data folder.
+ * @throws OTHER_CHAIN when the data folder belongs to another chain, NOT_COMPILED, NO_ACCOUNT, DEPLOY_FAILED, RPC_FAILED
+ */
+export async function deploy(options: DeployOptions): Promise<Deployment> {
+  const { provider, dataDir, withToken } = options
+  const paths = dataPaths(dataDir)
+  if (options.fresh === true) {
+    await rm(paths.ignition, { recursive: true, force: true })
+    await rm(paths.deployment, { force: true })
+  }
+  const existing = await readExisting(dataDir)
+  if (existing !== undefined) {
+    await assertDeployedOn(provider, existing)
+    if (!withToken || existing.addresses.token !== undefined) return existing
+  }
+  const chainId = await readChainId(provider)
+  const isLocal = chainId === LOCAL_CHAIN_ID
+  const confirmations = options.confirmations ?? (isLocal ? 1 : 5)
+  const start = existing ?? (await beginAt(provider, dataDir, chainId, confirmations))
+  const accounts = (await request(provider, 'eth_accounts')) as Address[]
+  const sender = options.sender ?? accounts[0]
+  if (sender === undefined)
+    throw new MultiverseError('NO_ACCOUNT', `no account to deploy with on chain ${chainId}`)
+  const config: Partial<DeployConfig> = {
+    requiredConfirmations: confirmations,
+    blockPollingInterval: isLocal ? 20 : 1000,
+    retryInterval: isLocal ? 20 : 1000,
+  }
+  const contracts = await run({
+    artifactResolver: createArtifactResolver(!isLocal),
+    provider,
+    config,
+    deploymentDir: paths.ignition,
+    deploymentParameters: {},
+    accounts: [sender],
+    ignitionModule: withToken ? demoModule : multiverseModule,
+  })
+  const deployment = deploymentSchema.parse({
+    version: 1,
+    chainId,
+    addresses: {
+      multiverse: contracts.get('Multiverse'),
+      worlds: contracts.get('Worlds'),
+      token: contracts.get('TestToken'),
+    },
+    startBlock: start.startBlock,
+    startBlockHash: start.startBlockHash,
+  })
+  await writeJson(paths.deployment, deployment)
+  return deployment
+}
+
+/**
+ * Checks that the chain behind `provider` is the one the deployment is on.
+ * @throws OTHER_CHAIN naming both chain ids or both block hashes, RPC_FAILED
+ */
+export async function assertDeployedOn(
+  provider: EIP1193Provider,
+  deployment: Deployment,
+): Promise<void> {
+  const chainId = await assertStartBlock(provider, deployment)
+  const { multiverse } = deployment.addresses
+  const code = await request(provider, 'eth_getCode', [multiverse, 'latest'])
+  if (code === '0x')
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `chain ${chainId} has no contract at ${multiverse}: it was rolled back to before the deployment`,
+    )
+}
+
+type Start = Pick<Deployment, 'chainId' | 'startBlock' | 'startBlockHash'>
+
+const startSchema = deploymentSchema.pick({ chainId: true, startBlock: true, startBlockHash: true })
+
+/** Fixes the start block before the first transaction, so that a deployment cut short knows its chain again. */
+async function beginAt(
+  provider: EIP1193Provider,
+  dataDir: string,
+  chainId: number,
+  confirmations: number,
+): Promise<Start> {
+  const { ignition } = dataPaths(dataDir)
+  const path = join(ignition, 'start.json')
+  const begun = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (begun !== undefined) {
+    const start = startSchema.parse(JSON.parse(begun))
+    await assertStartBlock(provider, start)
+    return start
+  }
+  const latest = hexToNumber((await request(provider, 'eth_blockNumber')) as Hex)
+  // Deep enough not to be reorged away: its hash is the deployment's identity.
+  const startBlock = Math.max(0, latest - (chainId === LOCAL_CHAIN_ID ? 0 : confirmations * 2))
+  const startBlockHash = await blockHash(provider, startBlock)
+  if (startBlockHash === null)
+    throw new MultiverseError('RPC_FAILED', `chain ${chainId} has no block ${startBlock}`)
+  const start: Start = { chainId, startBlock, startBlockHash }
+  await mkdir(ignition, { recursive: true })
+  await writeJson(path, start)
+  return start
+}
+
+async function assertStartBlock(provider: EIP1193Provider, start: Start): Promise<number> {
+  const chainId = await readChainId(provider)
+  if (chainId !== start.chainId)
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `the data folder belongs to chain ${start.chainId}, the RPC serves chain ${chainId}`,
+    )
+  const hash = await blockHash(provider, start.startBlock)
+  if (hash !== start.startBlockHash)
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `block ${start.startBlock} is ${start.startBlockHash} in the data folder and ${hash ?? 'missing'} on the chain`,
+    )
+  return chainId
+}
+
+async function readExisting(dataDir: string): Promise<Deployment | undefined> {
+  try {
+    return await readDeployment(dataDir)
+  } catch (error) {
+    if (isMultiverseError(error, 'NO_DEPLOYMENT')) return undefined
+    throw error
+  }
+}
+
+/** Runs the module and gives the addresses by contract name. */
+async function run(parameters: Parameters<typeof runModule>[0]): Promise<Map<string, Address>> {
+  let result: DeploymentResult
+  try {
+    result = await runModule(parameters)
+  } catch (error) {
+    if (isMultiverseError(error)) throw error
+    throw new MultiverseError('DEPLOY_FAILED', oneLine(error), { cause: error })
+  }
+  if (!('contracts' in result))
+    throw new MultiverseError('DEPLOY_FAILED', `${result.type}: ${firstReason(result)}`)
+  return new Map(
+    Object.values(result.contracts).map(({ contractName, address }) => [
+      contractName,
+      getAddress(address),
+    ]),
+  )
+}
+
+function firstReason(result: Exclude<DeploymentResult, { contracts: unknown }>): string {
+  if ('errors' in result)
+    return Object.entries(result.errors)
+      .map(([future, reasons]) => `${future}: ${reasons[0] ?? 'unknown'}`)
+      .join('; ')
+  return [
+    ...result.failed.map(({ futureId, error }) => `${futureId}: ${error}`),
+    ...result.timedOut.map(({ futureId }) => `${futureId} timed out`),
+    ...result.held.map(({ futureId, reason }) => `${futureId} is held: ${reason}`),
+  ].join('; ')
+}
+
+async function readChainId(provider: EIP1193Provider): Promise<number> {
+  return hexToNumber((await request(provider, 'eth_chainId')) as Hex)
+}
+
+async function blockHash(provider: EIP1193Provider, number: number): Promise<Hex | null> {
+  const block = await request(provider, 'eth_getBlockByNumber', [numberToHex(number), false])
+  return z.nullable(z.object({ hash: z.string() })).parse(block)?.hash as Hex | null
+}
+
+async function request(
+  provider: EIP1193Provider,
+  method: string,
+  params: readonly unknown[] = [],
+): Promise<unknown> {
+  try {
+    return (await provider.request({ method, params })) as unknown
+  } catch (cause) {
+    throw new MultiverseError('RPC_FAILED', `${method}: ${oneLine(cause)}`, {
+      cause,
+      isRetryable: true,
+    })
+  }
+}
+
+/** Writes beside and renames, so that a reader sees the whole file or none. */
+async function writeJson(path: string, value: unknown): Promise<void> {
+  const draft = `${path}.${process.pid}.tmp`
+  await writeFile(draft, `${JSON.stringify(value, null, 2)}\n`)
+  await rename(draft, path)
+}
