@@ -117,7 +117,13 @@ function compile(node) {
 /** npm, run by `node`: npm under an old Node would skip binaries that ask for a newer one. */
 function npm(node, args) {
   const cli = process.env.npm_execpath
-  const flags = ['--no-audit', '--no-fund', '--loglevel=error']
+  const flags = [
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    '--fetch-retry-mintimeout=1000',
+    '--fetch-retry-maxtimeout=5000',
+  ]
   const isScript = cli !== undefined && /\.c?js$/.test(cli)
   const command = isScript ? [node, cli] : ['npm']
   const env = { ...process.env, PATH: [path.dirname(node), process.env.PATH].join(path.delimiter) }
