@@ -18,7 +18,7 @@ const suites: Suite[] = [
   { name: 'contracts', run: solidityTests },
   {
     name: 'sdk',
-    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts']),
+    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
   },
   { name: 'providers', run: () => vitest(['test/providers']) },
   { name: 'keeper', run: () => vitest(['test/keeper']) },

@@ -1,0 +1,170 @@
+import { availableParallelism } from 'node:os'
+import { performance } from 'node:perf_hooks'
+
+/** A figure an issue asks for. */
+export type Target = { op: '<=' | '>='; value: number }
+
+/** One line of a bench's table. `spread` is the distance from the first to the third quartile, in the same unit. */
+export type Row = {
+  name: string
+  value: number
+  unit: string
+  spread?: number
+  target?: Target
+  ok?: boolean
+}
+
+/** What `--json` prints as its last line. `ok` is false when any row misses its target. */
+export type Report = {
+  bench: string
+  machine: { cores: number; node: string; platform: string }
+  rows: Row[]
+  ok: boolean
+}
+
+/** A bench: measures, and gives its rows in the order of the table. Notes on how go to stderr. */
+export type Bench = {
+  name: string
+  summary: string
+  run: (options: BenchOptions) => Promise<Row[]>
+}
+
+/** `args` are what stood after the bench's name, without the harness's own flags. */
+export type BenchOptions = { args: readonly string[]; note: (text: string) => void }
+
+/** Middle, quartiles and ends of a sample. */
+export type Summary = {
+  n: number
+  min: number
+  p25: number
+  median: number
+  p75: number
+  p95: number
+  max: number
+}
+
+/** Sums up a sample by linear interpolation between closest ranks. */
+export function summarize(sample: readonly number[]): Summary {
+  if (sample.length === 0) throw new RangeError('cannot sum up an empty sample')
+  const sorted = sample.toSorted((a, b) => a - b)
+  const at = (quantile: number) => {
+    const rank = (sorted.length - 1) * quantile
+    const below = sorted[Math.floor(rank)]!
+    const above = sorted[Math.ceil(rank)]!
+    return below + (above - below) * (rank - Math.floor(rank))
+  }
+  return {
+    n: sorted.length,
+    min: sorted[0]!,
+    p25: at(0.25),
+    median: at(0.5),
+    p75: at(0.75),
+    p95: at(0.95),
+    max: sorted.at(-1)!,
+  }
+}
+
+/** Times `work` in milliseconds: `warmup` runs that do not count, then `repetitions` that do. */
+export async function time(
+  work: (iteration: number) => Promise<unknown>,
+  { warmup = 3, repetitions = 20 }: { warmup?: number; repetitions?: number } = {},
+): Promise<number[]> {
+  const sample: number[] = []
+  for (let iteration = 0; iteration < warmup + repetitions; iteration++) {
+    const from = performance.now()
+    await work(iteration)
+    if (iteration >= warmup) sample.push(performance.now() - from)
+  }
+  return sample
+}
+
+/**
+ * Times two things in turn, so that both see the same moods of the machine, and gives the sample of ratios a / b.
+ */
+export async function timePairs(
+  a: (iteration: number) => Promise<unknown>,
+  b: (iteration: number) => Promise<unknown>,
+  { warmup = 2, repetitions = 10 }: { warmup?: number; repetitions?: number } = {},
+): Promise<{ a: number[]; b: number[]; ratios: number[] }> {
+  const samples = { a: [] as number[], b: [] as number[], ratios: [] as number[] }
+  for (let iteration = 0; iteration < warmup + repetitions; iteration++) {
+    const start = performance.now()
+    await a(iteration)
+    const middle = performance.now()
+    await b(iteration)
+    const end = performance.now()
+    if (iteration < warmup) continue
+    samples.a.push(middle - start)
+    samples.b.push(end - middle)
+    samples.ratios.push((middle - start) / (end - middle))
+  }
+  return samples
+}
+
+/** A row of a sample's median with its spread, judged against `target` when there is one. */
+export function row(name: string, sample: readonly number[], unit: string, target?: Target): Row {
+  const { median, p25, p75 } = summarize(sample)
+  return judge({ name, value: median, unit, spread: p75 - p25, ...(target && { target }) })
+}
+
+/** A row of a single figure. */
+export function figure(name: string, value: number, unit: string, target?: Target): Row {
+  return judge({ name, value, unit, ...(target && { target }) })
+}
+
+function judge(measured: Row): Row {
+  const { target, value } = measured
+  if (target === undefined) return measured
+  return { ...measured, ok: target.op === '<=' ? value <= target.value : value >= target.value }
+}
+
+/** The report of a bench's rows on this machine. */
+export function report(bench: string, rows: Row[]): Report {
+  return {
+    bench,
+    machine: {
+      cores: availableParallelism(),
+      node: process.version,
+      platform: `${process.platform}-${process.arch}`,
+    },
+    rows,
+    ok: rows.every((each) => each.ok !== false),
+  }
+}
+
+/** The report as an aligned table for people. */
+export function table({ bench, machine, rows, ok }: Report): string {
+  const cells = rows.map((each) => [
+    each.name,
+    format(each.value),
+    each.unit,
+    each.spread === undefined ? '' : `± ${format(each.spread)}`,
+    each.target === undefined ? '' : `${each.target.op} ${format(each.target.value)}`,
+    each.ok === undefined ? '' : each.ok ? 'ok' : 'MISSED',
+  ])
+  const lines = [['', 'median', 'unit', 'spread', 'target', ''], ...cells]
+  const widths = lines[0]!.map((_, column) =>
+    Math.max(...lines.map((line) => line[column]!.length)),
+  )
+  const body = lines.map((line) =>
+    line
+      .map((cell, column) =>
+        column === 1 || column === 3 || column === 4
+          ? cell.padStart(widths[column]!)
+          : cell.padEnd(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd(),
+  )
+  const head = `${bench} on ${machine.cores} cores, Node ${machine.node}, ${machine.platform}`
+  return [head, ...body, ok ? 'all targets met' : 'a target was missed'].join('\n')
+}
+
+function format(value: number): string {
+  if (Number.isInteger(value)) return value.toLocaleString('en-US')
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 3
+  return value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
+}
