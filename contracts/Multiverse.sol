@@ -11,7 +11,7 @@ import { Strings } from "@openzeppelin/contracts/utils/Strings.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IMultiverse } from "./interfaces/IMultiverse.sol";
-import { Place, Paths } from "./libraries/Paths.sol";
+import { Paths } from "./libraries/Paths.sol";
 import { TokenMetadata } from "./libraries/TokenMetadata.sol";
 import { PositionId, PositionIds } from "./types/PositionId.sol";
 import { QuestionId, QuestionIds } from "./types/QuestionId.sol";
@@ -89,36 +89,38 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
 
     /// @inheritdoc IMultiverse
     function narrow(QuestionId question, uint256 survivors) external nonReentrant {
-        Question memory q = _known(question);
+        Question storage q = _known(question);
         if (msg.sender != q.oracle) revert NotOracle(question, msg.sender, q.oracle);
         uint256 possible = _live(question, q);
         if (survivors == possible) return;
 
         _requireOpen(question, q);
-        bool subset = survivors != 0 && survivors & ~possible == 0;
-        bool single = subset && survivors & (survivors - 1) == 0;
-        bool lastSurvives = survivors >> (q.outcomes - 1) == 1;
-        if (!subset || !(single || lastSurvives)) revert InvalidSurvivors(question, survivors, possible);
+        uint256 highest = Math.log2(survivors);
+        bool single = survivors == 1 << highest;
+        bool lastSurvives = highest == q.outcomes - 1;
+        if (survivors & ~possible != 0 || !(single || lastSurvives)) {
+            revert InvalidSurvivors(question, survivors, possible);
+        }
 
         if (single) {
-            _resolve(question, uint8(Math.log2(survivors)), false);
+            _resolve(question, q, uint8(highest), false);
         } else {
             _masks[question] = survivors;
-            _questions[question].status = NARROWED;
+            q.status = NARROWED;
             emit QuestionNarrowed(question, survivors);
         }
     }
 
     /// @inheritdoc IMultiverse
     function expire(QuestionId question) external nonReentrant {
-        Question memory q = _known(question);
+        Question storage q = _known(question);
         uint8 last = q.outcomes - 1;
         if (q.status == RESOLVED) {
             if (q.winner != last) revert AlreadyResolved(question, q.winner);
             return;
         }
         if (block.timestamp < q.deadline) revert DeadlineNotReached(question, q.deadline, block.timestamp);
-        _resolve(question, last, true);
+        _resolve(question, q, last, true);
     }
 
     /* PUSH DOWN, PULL UP */
@@ -133,22 +135,20 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     ) external nonReentrant {
         _requireAmount(amount);
         if (to == address(0)) revert ReceiverIsZero();
-        Place memory place = path.locate(question);
-        Question memory q = _known(question);
+        (VerseId parent, VerseId stem, uint256 index) = path.locate(question);
+        Question storage q = _known(question);
         _requireOpen(question, q);
         uint256 survivors = _live(question, q);
 
         if (path.length == 0) _deposit(token, amount);
-        else _burn(msg.sender, PositionIds.derive(place.parent, token), amount);
+        else _burn(msg.sender, PositionIds.derive(parent, token), amount);
 
-        (PositionId[] memory children, bool whole) = _children(path, place, question, token, survivors);
-        mapping(PositionId => int256) storage entries = _entries[to];
-        if (whole) entries[children[0].set()] += int256(amount);
-        for (uint256 i = 0; i < children.length; ++i) {
-            if (!whole) entries[children[i]] += int256(amount);
-            emit Transfer(msg.sender, address(0), to, PositionId.unwrap(children[i]), amount);
+        if (index == path.length && survivors == _all(question.outcomeCount())) {
+            _mintSet(to, PositionIds.derive(parent.child(question, 0), token), amount);
+        } else {
+            _forEachChild(_mint, to, path, stem, index, question, token, survivors, amount);
         }
-        emit PushDown(place.parent, question, msg.sender, token, to, amount, survivors, path);
+        emit PushDown(parent, question, msg.sender, token, to, amount, survivors, path);
     }
 
     /// @inheritdoc IMultiverse
@@ -184,21 +184,17 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         address to
     ) private {
         _requireAmount(amount);
-        Place memory place = path.locate(question);
+        (VerseId parent, VerseId stem, uint256 index) = path.locate(question);
         uint256 survivors = _live(question, _known(question));
 
-        (PositionId[] memory children, bool whole) = _children(path, place, question, token, survivors);
-        mapping(PositionId => int256) storage entries = _entries[owner];
-        for (uint256 i = 0; i < children.length; ++i) {
-            _requireBalance(owner, children[i], amount);
-            if (!whole) entries[children[i]] -= int256(amount);
-            emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(children[i]), amount);
+        if (index == path.length && survivors == _all(question.outcomeCount())) {
+            _burnSet(owner, PositionIds.derive(parent.child(question, 0), token), amount);
+        } else {
+            _forEachChild(_burn, owner, path, stem, index, question, token, survivors, amount);
         }
-        if (whole) entries[children[0].set()] -= int256(amount);
-        emit PullUp(place.parent, question, owner, token, to, amount, survivors, path);
-
+        if (path.length != 0) _mint(to, PositionIds.derive(parent, token), amount);
+        emit PullUp(parent, question, owner, token, to, amount, survivors, path);
         if (path.length == 0) IERC20(token).safeTransfer(to, amount);
-        else _mint(to, PositionIds.derive(place.parent, token), amount);
     }
 
     /// @inheritdoc IMultiverse
@@ -367,19 +363,19 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
 
     /* QUESTIONS, INTERNAL */
 
-    function _known(QuestionId question) private view returns (Question memory q) {
+    function _known(QuestionId question) private view returns (Question storage q) {
         q = _questions[question];
         if (q.status == 0) revert UnknownQuestion(question);
     }
 
     /// @dev Neither the oracle nor time has decided.
-    function _requireOpen(QuestionId question, Question memory q) private view {
+    function _requireOpen(QuestionId question, Question storage q) private view {
         if (q.status == RESOLVED) revert AlreadyResolved(question, q.winner);
         if (block.timestamp >= q.deadline) revert DeadlinePassed(question, q.deadline, block.timestamp);
     }
 
     /// @dev Bit mask of the outcomes still possible now.
-    function _live(QuestionId question, Question memory q) private view returns (uint256) {
+    function _live(QuestionId question, Question storage q) private view returns (uint256) {
         if (q.status == RESOLVED) return 1 << q.winner;
         if (block.timestamp >= q.deadline) return 1 << (q.outcomes - 1);
         if (q.status == NARROWED) return _masks[question];
@@ -390,39 +386,71 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         return (1 << outcomes) - 1;
     }
 
-    function _resolve(QuestionId question, uint8 winner, bool expired) private {
-        _questions[question].status = RESOLVED;
-        _questions[question].winner = winner;
+    function _resolve(QuestionId question, Question storage q, uint8 winner, bool expired) private {
+        q.status = RESOLVED;
+        q.winner = winner;
         emit QuestionResolved(question, winner, expired);
     }
 
     /* BALANCES, INTERNAL */
 
-    /// @dev The positions of `token` in every surviving child. `whole` when they are one group without a loss, so that
-    /// the group's set holds for all of them: the question sorts last and nothing is ruled out.
-    function _children(
+    /// @dev Mints or burns `amount` of `token` in every surviving child's own verse.
+    function _forEachChild(
+        function(address, PositionId, uint256) mintOrBurn,
+        address owner,
         Answer[] calldata path,
-        Place memory place,
+        VerseId stem,
+        uint256 index,
         QuestionId question,
         address token,
-        uint256 survivors
-    ) private pure returns (PositionId[] memory ids, bool whole) {
-        uint256 outcomes = question.outcomeCount();
-        bool last = place.index == path.length;
-        whole = last && survivors == _all(outcomes);
-        ids = new PositionId[](outcomes);
-
-        PositionId first = PositionIds.derive(place.stem.child(question, 0), token);
-        uint256 count = 0;
-        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
+        uint256 survivors,
+        uint256 amount
+    ) private {
+        for (uint256 outcome = 0; survivors >> outcome != 0; ++outcome) {
             if ((survivors >> outcome) & 1 == 0) continue;
-            ids[count++] =
-                last ? first.sibling(outcome) : PositionIds.derive(path.insert(place, question, outcome), token);
+            mintOrBurn(owner, PositionIds.derive(path.insert(stem, index, question, outcome), token), amount);
         }
-        // The ruled-out outcomes left the tail unused.
-        assembly ("memory-safe") {
-            mstore(ids, count)
+    }
+
+    /// @dev Mints `amount` of every position of a whole group; `first` is the one of outcome 0.
+    function _mintSet(address to, PositionId first, uint256 amount) private {
+        uint256 outcomes = first.outcomeCount();
+        _entries[to][first.set()] += int256(amount);
+        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
+            emit Transfer(msg.sender, address(0), to, PositionId.unwrap(first.sibling(outcome)), amount);
         }
+    }
+
+    function _burnSet(address owner, PositionId first, uint256 amount) private {
+        uint256 outcomes = first.outcomeCount();
+        mapping(PositionId => int256) storage entries = _entries[owner];
+        // The least delta with which a sibling can bear it.
+        int256 least = int256(amount) - entries[first.set()];
+        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
+            PositionId id = first.sibling(outcome);
+            if (entries[id] < least) revert InsufficientBalance(owner, id, _balance(owner, id), amount);
+            emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
+        }
+        entries[first.set()] -= int256(amount);
+    }
+
+    function _mint(address to, PositionId id, uint256 amount) private {
+        _entries[to][id] += int256(amount);
+        emit Transfer(msg.sender, address(0), to, PositionId.unwrap(id), amount);
+    }
+
+    function _burn(address owner, PositionId id, uint256 amount) private {
+        _lower(owner, id, amount);
+        emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
+    }
+
+    /// @dev Takes `amount` off one position through its delta, leaving its siblings as they are.
+    function _lower(address owner, PositionId id, uint256 amount) private {
+        mapping(PositionId => int256) storage entries = _entries[owner];
+        int256 delta = entries[id];
+        int256 balance = entries[id.set()] + delta;
+        if (balance < int256(amount)) revert InsufficientBalance(owner, id, uint256(balance), amount);
+        entries[id] = delta - int256(amount);
     }
 
     function _balance(address owner, PositionId id) private view returns (uint256) {
@@ -430,11 +458,7 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         return (entries[id.set()] + entries[id]).toUint256();
     }
 
-    function _requireBalance(address owner, PositionId id, uint256 amount) private view {
-        uint256 balance = _balance(owner, id);
-        if (balance < amount) revert InsufficientBalance(owner, id, balance, amount);
-    }
-
+    /// @dev Every amount passes here, so that casting one to int256 is exact. Sums of them are checked arithmetic.
     function _requireAmount(uint256 amount) private pure {
         if (amount == 0) revert ZeroAmount();
         if (amount > MAX_AMOUNT) revert AmountTooLarge(amount);
@@ -448,21 +472,9 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         _requireAmount(amount);
         if (receiver == address(0)) revert ReceiverIsZero();
         if (id.isPhantom()) revert PhantomPosition(id);
-        _requireBalance(sender, id, amount);
-        _entries[sender][id] -= int256(amount);
+        _lower(sender, id, amount);
         _entries[receiver][id] += int256(amount);
         emit Transfer(msg.sender, sender, receiver, PositionId.unwrap(id), amount);
-    }
-
-    function _mint(address to, PositionId id, uint256 amount) private {
-        _entries[to][id] += int256(amount);
-        emit Transfer(msg.sender, address(0), to, PositionId.unwrap(id), amount);
-    }
-
-    function _burn(address owner, PositionId id, uint256 amount) private {
-        _requireBalance(owner, id, amount);
-        _entries[owner][id] -= int256(amount);
-        emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
     }
 
     function _deposit(address token, uint256 amount) private {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import { IMultiverse } from "./interfaces/IMultiverse.sol";
 import { IWorlds } from "./interfaces/IWorlds.sol";
-import { Paths, Place } from "./libraries/Paths.sol";
+import { Paths } from "./libraries/Paths.sol";
 import { QuestionId } from "./types/QuestionId.sol";
 import { Answer, ROOT, VerseId, VerseIds } from "./types/VerseId.sol";
 
@@ -54,38 +54,38 @@ contract Worlds is IWorlds {
 
     /// @inheritdoc IWorlds
     function report(Answer[] calldata path, QuestionId question, World[] calldata worlds) external {
-        Place memory place = path.locate(question);
+        (VerseId parent, , uint256 index) = path.locate(question);
         _requireKnown(question);
         _requireValid(question, worlds);
 
         bytes32 hash = keccak256(abi.encode(worlds));
-        bytes32 partition = VerseIds.partition(place.parent, question);
+        bytes32 partition = VerseIds.partition(parent, question);
         uint256 number = _numbers[msg.sender][partition];
         if (number != 0) {
             if (_reports[msg.sender][number - 1].hash == hash) return;
-            revert AlreadyReported(msg.sender, place.parent, question);
+            revert AlreadyReported(msg.sender, parent, question);
         }
 
         Report storage entry = _reports[msg.sender].push();
         number = _reports[msg.sender].length;
         _numbers[msg.sender][partition] = number;
-        _openings[msg.sender][place.parent].push(number);
+        _openings[msg.sender][parent].push(number);
         entry.hash = hash;
-        entry.parent = place.parent;
-        entry.index = place.index;
-        for (uint256 i = 0; i < place.index; ++i) {
+        entry.parent = parent;
+        entry.index = index;
+        for (uint256 i = 0; i < index; ++i) {
             _requireKnown(path[i].question);
             entry.path.push(path[i]);
         }
         entry.path.push(Answer(question, 0));
-        for (uint256 i = place.index; i < path.length; ++i) {
+        for (uint256 i = index; i < path.length; ++i) {
             _requireKnown(path[i].question);
             entry.path.push(path[i]);
         }
         for (uint256 outcome = 0; outcome < worlds.length; ++outcome) {
             _note(_entries[msg.sender][_child(entry, outcome)], worlds[outcome], number, outcome);
         }
-        emit PartitionReported(msg.sender, place.parent, question, worlds, path);
+        emit PartitionReported(msg.sender, parent, question, worlds, path);
     }
 
     /// @inheritdoc IWorlds

@@ -26,7 +26,10 @@ library Paths {
     }
 
     /// @notice Finds the place of `question` in a path that must not hold it already.
-    function locate(Answer[] calldata path, QuestionId question) internal pure returns (Place memory place) {
+    function locate(
+        Answer[] calldata path,
+        QuestionId question
+    ) internal pure returns (VerseId parent, VerseId stem, uint256 index) {
         VerseId verse = ROOT;
         uint256 i = 0;
         for (; i < path.length && path[i].question < question; ++i) {
@@ -34,23 +37,24 @@ library Paths {
         }
         if (i < path.length && path[i].question == question) revert IMultiverse.QuestionInPath(question);
 
-        place.stem = verse;
-        place.index = i;
+        stem = verse;
+        index = i;
         for (; i < path.length; ++i) {
             verse = _append(verse, path, i);
         }
-        place.parent = verse;
+        parent = verse;
     }
 
-    /// @notice The verse of a path with one more answer inserted where `locate` found its question's place.
+    /// @notice The verse of a path with one more answer inserted where `locate` found its question's
     function insert(
         Answer[] calldata path,
-        Place memory place,
+        VerseId stem,
+        uint256 index,
         QuestionId question,
         uint256 outcome
     ) internal pure returns (VerseId verse) {
-        verse = place.stem.child(question, outcome);
-        for (uint256 i = place.index; i < path.length; ++i) {
+        verse = stem.child(question, outcome);
+        for (uint256 i = index; i < path.length; ++i) {
             verse = verse.child(path[i].question, path[i].outcome);
         }
     }

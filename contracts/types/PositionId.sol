@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import { VerseId } from "./VerseId.sol";
 
 /// @notice Names a token inside a verse; the ERC-6909 id. Layout: 240 bits of hash of (partition, token), 8 bits number
@@ -18,7 +19,11 @@ library PositionIds {
     function derive(VerseId verse, address token) internal pure returns (PositionId) {
         uint256 raw = uint256(VerseId.unwrap(verse));
         bytes32 partition = bytes32(raw & ~uint256(0xffff));
-        return PositionId.wrap((uint256(keccak256(abi.encode(partition, token))) & ~uint256(0xffff)) | (raw & 0xffff));
+        return
+            PositionId.wrap(
+                (uint256(Hashes.efficientKeccak256(partition, bytes32(uint256(uint160(token))))) & ~uint256(0xffff)) |
+                    (raw & 0xffff)
+            );
     }
 
     /// @notice The key under which the owner's complete set of this position's group is stored.
@@ -29,6 +34,11 @@ library PositionIds {
     /// @notice The position of the same group in another outcome, given the group's position of outcome 0.
     function sibling(PositionId first, uint256 outcome) internal pure returns (PositionId) {
         return PositionId.wrap(PositionId.unwrap(first) | outcome);
+    }
+
+    /// @notice How many siblings the position has, itself included, read from its id.
+    function outcomeCount(PositionId id) internal pure returns (uint256) {
+        return (PositionId.unwrap(id) >> 8) & 0xff;
     }
 
     /// @notice Whether the id names an outcome that cannot exist; such a position has balance 0 and cannot move.

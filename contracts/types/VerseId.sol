@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import { QuestionId } from "./QuestionId.sol";
 
 /// @notice One answer to one question.
@@ -30,7 +31,11 @@ function neq(VerseId a, VerseId b) pure returns (bool) {
 library VerseIds {
     /// @notice keccak256(abi.encode(parent, question)) with the low 16 bits cleared.
     function partition(VerseId parent, QuestionId question) internal pure returns (bytes32) {
-        return bytes32(uint256(keccak256(abi.encode(parent, question))) & ~uint256(0xffff));
+        return
+            bytes32(
+                uint256(Hashes.efficientKeccak256(VerseId.unwrap(parent), QuestionId.unwrap(question))) &
+                    ~uint256(0xffff)
+            );
     }
 
     /// @notice The verse in which `question` was answered with `outcome`, seen from `parent`. Does not check that
