@@ -126,6 +126,8 @@ interface IMultiverse is IERC6909Metadata {
     error PermitFailed(address token, bytes reason);
     /// @notice Thrown by metadata getters before `describe` was called for the id.
     error NotDescribed(PositionId id);
+    /// @notice Thrown when a token does not answer a metadata call as ERC-20 says.
+    error NoTokenMetadata(address token, bytes4 selector);
 
     /// @notice Asks a question. Permissionless and idempotent; publishes `uri` each time.
     /// @param oracle The address that alone may answer.

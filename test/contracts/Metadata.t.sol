@@ -3,7 +3,6 @@ pragma solidity ^0.8.28;
 
 import { Strings } from "@openzeppelin/contracts/utils/Strings.sol";
 import { IMultiverse } from "../../contracts/interfaces/IMultiverse.sol";
-import { TokenMetadata } from "../../contracts/libraries/TokenMetadata.sol";
 import { PositionId } from "../../contracts/types/PositionId.sol";
 import { QuestionId } from "../../contracts/types/QuestionId.sol";
 import { Answer } from "../../contracts/types/VerseId.sol";
@@ -106,7 +105,7 @@ contract MetadataTest is Base {
     }
 
     function _expectNoMetadata(address odd, bytes4 selector) private {
-        _expect(abi.encodeWithSelector(TokenMetadata.NoTokenMetadata.selector, odd, selector));
+        _expect(abi.encodeWithSelector(IMultiverse.NoTokenMetadata.selector, odd, selector));
     }
 
     function _short(QuestionId question) private pure returns (string memory) {
