@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Hex } from 'viem'
+import type { Deployment } from '../sdk/deployment.ts'
+import type { ChainReader } from './chain.ts'
+import { createPgliteFolder, exists, openPglite, type Pglite } from './pglite.ts'
+import type { Log } from './service.ts'
+
+/** What decides what the tables hold, beside ponder itself. */
+const SOURCES = ['ponder.schema.ts', 'src/index.ts', 'verses.ts', '../sdk/abi.ts', '../sdk/ids.ts']
+
+/** Blocks behind the head from which ponder takes blocks as final on a chain id it does not know. */
+const LOCAL_FINALITY = 30n
+
+/**
+ * The database schema for this deployment under this code. Another deployment or other code gets another name, because
+ * ponder rightly refuses to go on with tables that another program filled.
+ */
+export async function schemaName(deployment: Deployment): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(deployment))
+  hash.update(await readFile(new URL('../../package.json', import.meta.resolve('ponder'))))
+  for (const source of SOURCES) hash.update(await readFile(new URL(source, import.meta.url)))
+  return `multiverse_${hash.digest('hex').slice(0, 12)}`
+}
+
+/**
+ * Makes a PGlite folder fit for a start; its caller holds the folder's lock. What is in it is a mirror of the chain, so
+ * whatever does not fit (another deployment, other code, a chain that went back or another way) is begun anew. A lock that
+ * ponder left behind is cleared: waiting until it expires takes ponder 25 seconds.
+ */
+export async function prepareFolder(
+  { folder, schema, isLocal }: { folder: string; schema: string; isLocal: boolean },
+  { chain, log }: { chain: ChainReader; log: Log },
+): Promise<void> {
+  const pglite = join(folder, 'pglite')
+  const label = join(folder, 'schema')
+  await mkdir(folder, { recursive: true })
+  if (await exists(pglite)) {
+    const reason =
+      (await readLabel(label)) === schema
+        ? await reasonToBeginAnew(pglite, schema, chain, isLocal)
+        : 'it belongs to another deployment or another version of the indexer'
+    if (reason === null) return
+    log('ponder.begun-anew', { folder: pglite, reason })
+    await rm(pglite, { recursive: true, force: true })
+  }
+  // The label comes last: a folder without one is never used.
+  await rm(label, { force: true })
+  await createPgliteFolder(pglite)
+  await writeFile(label, schema)
+}
+
+async function reasonToBeginAnew(
+  pglite: string,
+  schema: string,
+  chain: ChainReader,
+  isLocal: boolean,
+): Promise<string | null> {
+  const database = await openPglite(pglite)
+  try {
+    const { rows } = await database.query<{ name: string | null }>(
+      'SELECT to_regclass($1)::text AS name',
+      [`"${schema}"."_ponder_meta"`],
+    )
+    if (rows[0]?.name == null) return null
+    await database.query(
+      `UPDATE "${schema}"."_ponder_meta" SET value = jsonb_set(value, '{is_locked}', to_jsonb(0))`,
+    )
+    return await contradiction(database, schema, chain, isLocal)
+  } finally {
+    await database.close()
+  }
+}
+
+/** What ponder takes as final and the chain does not have, in words; null when they agree. */
+async function contradiction(
+  database: Pglite,
+  schema: string,
+  chain: ChainReader,
+  isLocal: boolean,
+): Promise<string | null> {
+  const { rows: checkpoints } = await database.query<{ checkpoint: string }>(
+    `SELECT finalized_checkpoint AS checkpoint FROM "${schema}"."_ponder_checkpoint"`,
+  )
+  const checkpoint = checkpoints[0]?.checkpoint
+  if (checkpoint === undefined) return null
+  const final = checkpointBlock(checkpoint)
+  const head = await chain.head()
+  if (head.number < final || (isLocal && final > 0n && head.number < final + LOCAL_FINALITY))
+    return `block ${final} was final, and the chain is at ${head.number}`
+  const { rows: blocks } = await database.query<{ number: string; hash: Hex }>(
+    `SELECT number::text, hash FROM "${schema}"."block" WHERE number <= $1 ORDER BY number DESC LIMIT 64`,
+    [final.toString()],
+  )
+  const headers = await chain.headers(blocks.map(({ number }) => BigInt(number)))
+  const wrong = blocks.find(({ hash }, index) => headers[index]?.hash !== hash)
+  return wrong === undefined ? null : `block ${wrong.number} is no longer ${wrong.hash}`
+}
+
+/** The block number inside ponder's 75-digit checkpoint: 10 digits of time, 16 of chain id, 16 of block number. */
+export function checkpointBlock(checkpoint: string): bigint {
+  return BigInt(checkpoint.slice(26, 42))
+}
+
+async function readLabel(path: string): Promise<string | undefined> {
+  return (await exists(path)) ? await readFile(path, 'utf8') : undefined
+}
