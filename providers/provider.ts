@@ -6,7 +6,8 @@ import type { Trit } from '../sdk/gf3.ts'
  * project's seed documents. An operation a vendor does not have rejects with code UNSUPPORTED, never a fake success.
  *
  * Error codes every provider may reject with: NOT_INITIALIZED, UNSUPPORTED, UNKNOWN_INSTANCE, UNKNOWN_SNAPSHOT,
- * LINK_DENIED, EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED.
+ * LINK_DENIED, EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED, ABORTED
+ * (the caller's signal), INVALID_ARGUMENT.
  */
 export type WorldRuntimeProvider = {
   /** Stable name, such as `quickjs`. */
@@ -29,6 +30,8 @@ export type WorldRuntimeProvider = {
   create(options: CreateOptions): Promise<Instance>
   /** Content-addressed: equal states have equal ids. The instance goes on. */
   snapshot(instanceId: string, options?: CallOptions): Promise<Snapshot>
+  /** Lets a snapshot go; what was branched from it lives on. Idempotent. */
+  forget(snapshotId: string): Promise<void>
   /** `count` new instances that continue from the snapshot; 0 gives none. The same `key` gives the same instances. */
   branch(snapshotId: string, count: number, options?: BranchOptions): Promise<Instance[]>
   execute(instanceId: string, code: string, options?: ExecuteOptions): Promise<ExecutionResult>

@@ -1,0 +1,42 @@
+import type { Hex } from 'viem'
+import type { Run } from './engine.ts'
+import type { Image } from './image.ts'
+
+/** What a worker is asked to do. Images are shared memory: sending one copies no page. */
+export type Task =
+  /** Makes the image that all new worlds start from. */
+  | { kind: 'boot' }
+  /** Seeds a new world and makes it live here. */
+  | { kind: 'create'; world: string; image: Image; seed: bigint }
+  /** Makes a world live here, before it is needed. */
+  | { kind: 'restore'; world: string; image: Image }
+  | {
+      kind: 'execute'
+      world: string
+      image: Image
+      code: string
+      timeMs: number
+      memoryBytes: number
+      stop: Int32Array
+    }
+  /** Reads a snapshot file and checks it. */
+  | { kind: 'load'; path: string; root: Hex }
+
+/** What a worker is told; it does not answer. */
+export type Notice = { kind: 'drop'; world: string }
+
+/** What it answers, by the task's kind. */
+export type Answers = {
+  boot: { image: Image }
+  create: { image: Image }
+  restore: null
+  execute: { image: Image; run: Run }
+  load: { image: Image }
+}
+
+/** An error on its way between threads; `detail` is its cause when that is plain data. */
+export type WireError = { code: string; message: string; isRetryable: boolean; detail: unknown }
+
+export type Reply<kind extends Task['kind'] = Task['kind']> =
+  | { ok: true; answer: Answers[kind] }
+  | { ok: false; error: WireError }

@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs'
+import { parentPort, workerData } from 'node:worker_threads'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { createEngine, type World } from './engine.ts'
+import type { Image } from './image.ts'
+import type { Answers, Notice, Reply, Task, WireError } from './protocol.ts'
+
+/** What a worker is started with. */
+export type WorkerData = { module: WebAssembly.Module; maxResidents: number }
+
+const { module, maxResidents } = workerData as WorkerData
+const engine = createEngine(module)
+
+/**
+ * Worlds that are live here, the least recently used first. A world's truth is its image, which comes with every task; an
+ * instance is kept only to save making it again, and used only while it is in just that state.
+ */
+const residents = new Map<string, { root: string; world: World }>()
+
+const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) => Answers[kind] } =
+  {
+    boot: () => ({ image: engine.boot().capture(null) }),
+    create: ({ world: id, image: empty, seed }) => {
+      const world = engine.restore(empty)
+      world.seed(seed)
+      const image = world.capture(empty)
+      settle(id, image, world)
+      return { image }
+    },
+    restore: ({ world: id, image }) => {
+      settle(id, image, enter(id, image))
+      return null
+    },
+    execute: (task) => {
+      const world = enter(task.world, task.image)
+      const run = world.run(task.code, task)
+      const image = world.capture(task.image)
+      settle(task.world, image, world)
+      return { image, run }
+    },
+    load: ({ path, root }) => ({ image: load(path, root) }),
+  }
+
+parentPort?.on('message', (message: Task | Notice) => {
+  if (message.kind === 'drop') residents.delete(message.world)
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
+  else parentPort?.postMessage(reply(message))
+})
+
+function reply(task: Task): Reply {
+  try {
+    const answer = (perform[task.kind] as (task: Task) => Answers[Task['kind']])(task)
+    return { ok: true, answer }
+  } catch (error) {
+    return { ok: false, error: toWire(error) }
+  }
+}
+
+/** The world in the state of `image`, taken out of the residents: if it fails it is not put back. */
+function enter(id: string, image: Image): World {
+  const resident = residents.get(id)
+  residents.delete(id)
+  return resident?.root === image.root ? resident.world : engine.restore(image)
+}
+
+function settle(id: string, image: Image, world: World): void {
+  residents.set(id, { root: image.root, world })
+  for (const oldest of residents.keys()) {
+    if (residents.size <= maxResidents) break
+    residents.delete(oldest)
+  }
+}
+
+function load(path: string, root: `0x${string}`): Image {
+  let file: Buffer
+  try {
+    file = readFileSync(path)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot ${root}`)
+    throw cause
+  }
+  return engine.decode(file, root)
+}
+
+function toWire(error: unknown): WireError {
+  if (!isMultiverseError(error))
+    return { code: 'PROVIDER_FAILED', message: oneLine(error), isRetryable: false, detail: null }
+  const { code, message, isRetryable, cause } = error
+  return { code, message, isRetryable, detail: cause instanceof Error ? cause.message : cause }
+}
