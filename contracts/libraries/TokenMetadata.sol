@@ -17,7 +17,8 @@ library TokenMetadata {
     function decimals(address token) internal view returns (uint8) {
         bytes4 selector = IERC20Metadata.decimals.selector;
         bytes memory data = _read(token, selector);
-        if (data.length != 32 || uint256(bytes32(data)) > type(uint8).max) revert IMultiverse.NoTokenMetadata(token, selector);
+        if (data.length != 32 || uint256(bytes32(data)) > type(uint8).max)
+            revert IMultiverse.NoTokenMetadata(token, selector);
         return uint8(uint256(bytes32(data)));
     }
 

@@ -70,7 +70,13 @@ contract PositionsTest is Base {
             vm.assertEq(ledger.balanceOf(alice, dirty[i]), 0, "balance");
             vm.prank(alice);
             _expect(
-                abi.encodeWithSelector(IMultiverse.InsufficientBalance.selector, alice, dirty[i], uint256(0), uint256(1))
+                abi.encodeWithSelector(
+                    IMultiverse.InsufficientBalance.selector,
+                    alice,
+                    dirty[i],
+                    uint256(0),
+                    uint256(1)
+                )
             );
             ledger.transfer(bob, dirty[i], 1);
         }

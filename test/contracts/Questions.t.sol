@@ -186,7 +186,15 @@ contract QuestionsTest is Base {
         }
         _narrow(question, survivors);
         vm.assertEq(ledger.live(question), survivors, "live");
-        vm.assertEq(uint256(ledger.questions(question).status), single ? 3 : survivors == full ? 1 : 2, "status");
+        vm.assertEq(
+            uint256(ledger.questions(question).status),
+            single
+                ? 3
+                : survivors == full
+                    ? 1
+                    : 2,
+            "status"
+        );
     }
 
     /* expire */

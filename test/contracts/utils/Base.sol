@@ -119,7 +119,12 @@ abstract contract Base {
         return ledger.multiverseMap(ledger.verseId(path), address(token), owner);
     }
 
-    function _assertBalance(address owner, Answer[] memory path, uint256 expected, string memory message) internal view {
+    function _assertBalance(
+        address owner,
+        Answer[] memory path,
+        uint256 expected,
+        string memory message
+    ) internal view {
         vm.assertEq(_balance(owner, path), expected, message);
     }
 
@@ -135,14 +140,7 @@ abstract contract Base {
         uint256 balance,
         uint256 needed
     ) internal view returns (bytes memory) {
-        return
-            abi.encodeWithSelector(
-                IMultiverse.InsufficientBalance.selector,
-                owner,
-                _id(path),
-                balance,
-                needed
-            );
+        return abi.encodeWithSelector(IMultiverse.InsufficientBalance.selector, owner, _id(path), balance, needed);
     }
 
     function _verse(Answer[] memory path) internal view returns (VerseId) {
