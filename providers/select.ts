@@ -1,0 +1,71 @@
+import { completion, gf3, type Trit } from '../sdk/gf3.ts'
+
+/** What a verse asks for: many worlds side by side, training, checking. */
+export type Needs = { parallel: boolean; optimize: boolean; verify: boolean }
+
+/** Who plays which part: the generator (+1) branches, the coordinator (0) optimises, the validator (-1) verifies. */
+export type Roles = { generator: string; coordinator: string; validator: string }
+
+export const SEED_ROLES: Roles = {
+  generator: 'morph',
+  coordinator: 'primeintellect',
+  validator: 'gensyn',
+}
+export const LOCAL_ROLES: Roles = { generator: 'quickjs', coordinator: 'grpo', validator: 'replay' }
+
+/** Which providers do what. */
+export type Plan = {
+  /** The provider that the seed's algorithm names. */
+  primary: string
+  /** Its trit. */
+  trit: Trit
+  /** Those that stand beside it. */
+  generator: string | null
+  optimizer: string | null
+  verifier: string | null
+  /** Integer sum of all trits of the plan. */
+  gf3Sum: number
+  /** The trit that would close the plan; 0 when it is closed. An open plan is allowed until it is committed. */
+  debt: Trit
+}
+
+/**
+ * The seed's selection: all three needs, else parallel, else optimize, else verify, else parallel decide the primary. Where
+ * the seed forgets the other needs, they are served beside it.
+ */
+export function selectProviders(needs: Needs, roles: Roles = LOCAL_ROLES): Plan {
+  const part = primaryPart(needs)
+  return weigh({
+    primary: roles[part],
+    trit: TRITS[part],
+    generator: null,
+    optimizer: needs.optimize && part !== 'coordinator' ? roles.coordinator : null,
+    verifier: needs.verify && part !== 'validator' ? roles.validator : null,
+  })
+}
+
+/** Adds the one provider that pays an open plan's debt; a closed plan is given back as it is. */
+export function closePlan(plan: Plan, roles: Roles = LOCAL_ROLES): Plan {
+  if (plan.debt === 1) return weigh({ ...plan, generator: roles.generator })
+  if (plan.debt === -1) return weigh({ ...plan, verifier: roles.validator })
+  return plan
+}
+
+const TRITS = { generator: 1, coordinator: 0, validator: -1 } as const satisfies Record<
+  keyof Roles,
+  Trit
+>
+
+function primaryPart(needs: Needs): keyof Roles {
+  if (needs.parallel) return 'generator'
+  if (needs.optimize) return 'coordinator'
+  return needs.verify ? 'validator' : 'generator'
+}
+
+function weigh(plan: Omit<Plan, 'gf3Sum' | 'debt'>): Plan {
+  const trits: Trit[] = [plan.trit]
+  if (plan.generator !== null) trits.push(TRITS.generator)
+  if (plan.optimizer !== null) trits.push(TRITS.coordinator)
+  if (plan.verifier !== null) trits.push(TRITS.validator)
+  return { ...plan, gf3Sum: gf3(trits).sum, debt: completion(trits) }
+}
