@@ -38,6 +38,11 @@ export default defineConfig({
     },
   },
   test: {
-    solidity: { fuzz: { runs: 256 }, invariant: { runs: 64, depth: 100, failOnRevert: true } },
+    solidity: {
+      fuzz: { runs: 256 },
+      invariant: { runs: 64, depth: 100, failOnRevert: true },
+      // Tests deploy other projects' real bytecode from their npm packages.
+      fsPermissions: { readFile: ['node_modules/@reality.eth/contracts/bytecode/RealityETH-3.2.bin'] },
+    },
   },
 })
