@@ -18,15 +18,6 @@ const sources: Record<string, string> = {
  * verification needs; it is large.
  */
 export function createArtifactResolver(withBuildInfo: boolean): ArtifactResolver {
-  const loadArtifact = async (name: string): Promise<Artifact> => {
-    const source = sources[name]
-    if (source === undefined)
-      throw new MultiverseError('UNKNOWN_CONTRACT', `no contract named ${name} is deployed here`)
-    const path = join(artifactsDir, source, `${name}.json`)
-    if (!existsSync(path))
-      throw new MultiverseError('NOT_COMPILED', `no artifact of ${name}: run \`npm run compile\``)
-    return JSON.parse(await readFile(path, 'utf8')) as Artifact
-  }
   return {
     loadArtifact,
     async getBuildInfo(name) {
@@ -36,4 +27,14 @@ export function createArtifactResolver(withBuildInfo: boolean): ArtifactResolver
       return JSON.parse(await readFile(path, 'utf8')) as BuildInfo
     },
   }
+}
+
+async function loadArtifact(name: string): Promise<Artifact> {
+  const source = sources[name]
+  if (source === undefined)
+    throw new MultiverseError('UNKNOWN_CONTRACT', `no contract named ${name} is deployed here`)
+  const path = join(artifactsDir, source, `${name}.json`)
+  if (!existsSync(path))
+    throw new MultiverseError('NOT_COMPILED', `no artifact of ${name}: run \`npm run compile\``)
+  return JSON.parse(await readFile(path, 'utf8')) as Artifact
 }

@@ -6,17 +6,22 @@ import {
   type DeploymentResult,
   type EIP1193Provider,
 } from '@nomicfoundation/ignition-core'
-import { type Address, getAddress, type Hex, hexToNumber, numberToHex } from 'viem'
-import { z } from 'zod'
+import { type Address, getAddress, type Hex, hexToNumber } from 'viem'
 import { type Deployment, deploymentSchema } from '../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { createArtifactResolver } from './artifacts.ts'
+import {
+  assertDeployedOn,
+  assertStart,
+  LOCAL_CHAIN_ID,
+  readBlockHash,
+  readChainId,
+  request,
+  type Start,
+} from './identity.ts'
 import { demoModule } from './modules/Demo.ts'
 import { multiverseModule } from './modules/Multiverse.ts'
-
-/** The chain id of local development chains. */
-export const LOCAL_CHAIN_ID = 31_337
 
 export type DeployOptions = {
   provider: EIP1193Provider
@@ -85,26 +90,6 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   return deployment
 }
 
-/**
- * Checks that the chain behind `provider` is the one the deployment is on.
- * @throws OTHER_CHAIN naming both chain ids or both block hashes, RPC_FAILED
- */
-export async function assertDeployedOn(
-  provider: EIP1193Provider,
-  deployment: Deployment,
-): Promise<void> {
-  const chainId = await assertStartBlock(provider, deployment)
-  const { multiverse } = deployment.addresses
-  const code = await request(provider, 'eth_getCode', [multiverse, 'latest'])
-  if (code === '0x')
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `chain ${chainId} has no contract at ${multiverse}: it was rolled back to before the deployment`,
-    )
-}
-
-type Start = Pick<Deployment, 'chainId' | 'startBlock' | 'startBlockHash'>
-
 const startSchema = deploymentSchema.pick({ chainId: true, startBlock: true, startBlockHash: true })
 
 /** Fixes the start block before the first transaction, so that a deployment cut short knows its chain again. */
@@ -122,35 +107,19 @@ async function beginAt(
   })
   if (begun !== undefined) {
     const start = startSchema.parse(JSON.parse(begun))
-    await assertStartBlock(provider, start)
+    await assertStart(provider, start)
     return start
   }
   const latest = hexToNumber((await request(provider, 'eth_blockNumber')) as Hex)
   // Deep enough not to be reorged away: its hash is the deployment's identity.
   const startBlock = Math.max(0, latest - (chainId === LOCAL_CHAIN_ID ? 0 : confirmations * 2))
-  const startBlockHash = await blockHash(provider, startBlock)
+  const startBlockHash = await readBlockHash(provider, startBlock)
   if (startBlockHash === null)
     throw new MultiverseError('RPC_FAILED', `chain ${chainId} has no block ${startBlock}`)
   const start: Start = { chainId, startBlock, startBlockHash }
   await mkdir(ignition, { recursive: true })
   await writeJson(path, start)
   return start
-}
-
-async function assertStartBlock(provider: EIP1193Provider, start: Start): Promise<number> {
-  const chainId = await readChainId(provider)
-  if (chainId !== start.chainId)
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `the data folder belongs to chain ${start.chainId}, the RPC serves chain ${chainId}`,
-    )
-  const hash = await blockHash(provider, start.startBlock)
-  if (hash !== start.startBlockHash)
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `block ${start.startBlock} is ${start.startBlockHash} in the data folder and ${hash ?? 'missing'} on the chain`,
-    )
-  return chainId
 }
 
 async function readExisting(dataDir: string): Promise<Deployment | undefined> {
@@ -191,30 +160,6 @@ function firstReason(result: Exclude<DeploymentResult, { contracts: unknown }>):
     ...result.timedOut.map(({ futureId }) => `${futureId} timed out`),
     ...result.held.map(({ futureId, reason }) => `${futureId} is held: ${reason}`),
   ].join('; ')
-}
-
-async function readChainId(provider: EIP1193Provider): Promise<number> {
-  return hexToNumber((await request(provider, 'eth_chainId')) as Hex)
-}
-
-async function blockHash(provider: EIP1193Provider, number: number): Promise<Hex | null> {
-  const block = await request(provider, 'eth_getBlockByNumber', [numberToHex(number), false])
-  return z.nullable(z.object({ hash: z.string() })).parse(block)?.hash as Hex | null
-}
-
-async function request(
-  provider: EIP1193Provider,
-  method: string,
-  params: readonly unknown[] = [],
-): Promise<unknown> {
-  try {
-    return (await provider.request({ method, params })) as unknown
-  } catch (cause) {
-    throw new MultiverseError('RPC_FAILED', `${method}: ${oneLine(cause)}`, {
-      cause,
-      isRetryable: true,
-    })
-  }
 }
 
 /** Writes beside and renames, so that a reader sees the whole file or none. */

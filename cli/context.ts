@@ -1,0 +1,116 @@
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Account, type Address, createClient, http } from 'viem'
+import { readContract } from 'viem/actions'
+import { assertDeployedOn, LOCAL_CHAIN_ID, type Provider } from '../deploy/identity.ts'
+import { tokenAbi } from '../sdk/abi.ts'
+import { contractError, type ReadClient, type WriteClient } from '../sdk/actions.ts'
+import type { Deployment } from '../sdk/deployment.ts'
+import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
+import { readDeployment } from '../sdk/node/data.ts'
+import { type Catalog, createCatalog } from './catalog.ts'
+import { isRunning, readStack, type StackRecord } from './stack/record.ts'
+import { addressOf, chooseAccount } from './wallets.ts'
+
+/** Options that every verb takes. */
+export type CommonOptions = {
+  json?: boolean
+  data?: string
+  rpc?: string
+  as?: string
+}
+
+/** An ERC-20 as people see it. */
+export type TokenInfo = { address: Address; symbol: string; decimals: number }
+
+/** What the verbs that speak to a chain work with. */
+export type Context = {
+  dataDir: string
+  /** Whether it is a local chain, whose development wallets have names. */
+  isLocal: boolean
+  deployment: Deployment
+  client: ReadClient
+  catalog: Catalog
+  /** The wallet chosen with --as or the environment. */
+  wallet: () => WriteClient
+  /** The token given, or the deployment's demo token. */
+  token: (text: string | undefined) => Promise<TokenInfo>
+  /** The local keeper's address, which `keeper` stands for. */
+  address: (text: string) => Address
+}
+
+/** The data folder of a verb: --data, MULTIVERSE_DATA, or `.data` in the clone. */
+export function dataFolder({ data }: CommonOptions): string {
+  return resolve(
+    data ?? process.env['MULTIVERSE_DATA'] ?? fileURLToPath(new URL('../.data', import.meta.url)),
+  )
+}
+
+/** The stack that runs on the data folder. @throws NO_STACK */
+export async function runningStack(options: CommonOptions): Promise<StackRecord> {
+  const dataDir = dataFolder(options)
+  const stack = await readStack(dataDir)
+  if (stack === undefined || !(await isRunning(stack.supervisor)))
+    throw new MultiverseError(
+      'NO_STACK',
+      `no stack runs on ${dataDir}: start one with \`npm start\`, or name another with --data`,
+    )
+  return stack
+}
+
+/**
+ * Opens the deployment of the data folder on its chain.
+ * @throws NO_STACK, NO_DEPLOYMENT, OTHER_CHAIN, RPC_FAILED
+ */
+export async function openContext(options: CommonOptions): Promise<Context> {
+  const dataDir = dataFolder(options)
+  const url = options.rpc ?? (await runningStack(options)).urls.rpc
+  const deployment = await readDeployment(dataDir)
+  const isLocal = deployment.chainId === LOCAL_CHAIN_ID
+  const client = createReadClient(url)
+  try {
+    await assertDeployedOn(client as Provider, deployment)
+  } catch (error) {
+    if (!isMultiverseError(error, 'RPC_FAILED')) throw error
+    throw new MultiverseError('RPC_FAILED', `${url}: ${error.message}`, { cause: error })
+  }
+  return {
+    dataDir,
+    isLocal,
+    deployment,
+    client,
+    catalog: createCatalog(client, deployment),
+    wallet: () => createWriteClient(url, chooseAccount(options.as, isLocal)),
+    token: async (text) => {
+      const address = text === undefined ? deployment.addresses.token : addressOf(text, false)
+      if (address === undefined)
+        throw new MultiverseError('USAGE', 'this chain has no demo token: name one with --token')
+      return readToken(client, address)
+    },
+    address: (text) => addressOf(text, isLocal),
+  }
+}
+
+/** A client of a chain nearby: it asks often and keeps no answers. Calls made together travel together. */
+export function createReadClient(url: string): ReadClient {
+  return createClient({ transport: http(url, { batch: true }), pollingInterval: 50, cacheTime: 0 })
+}
+
+/** The same that signs for an account. */
+export function createWriteClient(url: string, account: Account): WriteClient {
+  return createClient({ account, transport: http(url), pollingInterval: 50, cacheTime: 0 })
+}
+
+async function readToken(client: ReadClient, address: Address): Promise<TokenInfo> {
+  try {
+    const [symbol, decimals] = await Promise.all([
+      readContract(client, { address, abi: tokenAbi, functionName: 'symbol' }),
+      readContract(client, { address, abi: tokenAbi, functionName: 'decimals' }),
+    ])
+    return { address, symbol, decimals }
+  } catch (error) {
+    const { code, message } = contractError(error)
+    if (code === 'RPC_FAILED' && !/returned no data/.test(message)) throw contractError(error)
+    throw new MultiverseError('INVALID_TOKEN', `${address} is no ERC-20 with metadata`)
+  }
+}

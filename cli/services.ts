@@ -1,0 +1,163 @@
+import { request } from 'node:http'
+import type { Hex } from 'viem'
+import { z } from 'zod'
+import { MultiverseError, oneLine } from '../sdk/errors.ts'
+
+const errorSchema = z.object({ code: z.string(), message: z.string() })
+
+const hex = z.templateLiteral(['0x', z.string()])
+
+const partitionSchema = z.object({
+  parent: hex,
+  question: hex,
+  state: z.enum(['running', 'reported', 'answered', 'resolved', 'failed']),
+  /** The keeper's advisory choice, an outcome. */
+  winner: z.number().nullable(),
+  worlds: z.array(
+    z.object({
+      outcome: z.number(),
+      name: z.string(),
+      trit: z.union([z.literal(-1), z.literal(0), z.literal(1)]),
+      provider: z.string(),
+      verseId: hex,
+      stateRoot: hex.nullable(),
+      /** 18-decimal fixed point, as an integer. */
+      cost: z.string().nullable(),
+    }),
+  ),
+  probabilities: z.array(z.string()),
+  error: errorSchema.nullable(),
+  timings: z.object({
+    snapshotMs: z.number().nullable(),
+    branchMs: z.number().nullable(),
+    executeMs: z.number().nullable(),
+    reportMs: z.number().nullable(),
+    blockToReportMs: z.number().nullable(),
+  }),
+})
+
+/** A partition as its keeper sees it. */
+export type PartitionView = z.infer<typeof partitionSchema>
+
+/** The keeper of the running stack, over its socket. */
+export type KeeperApi = {
+  /** Undefined when it has not heard of it. */
+  partition: (parent: Hex, question: Hex) => Promise<PartitionView | undefined>
+  /** Tells it a question's answer; it will answer on chain. */
+  answer: (question: Hex, outcome: number) => Promise<void>
+}
+
+/**
+ * A client of the keeper's socket. Every call rejects with the keeper's own codes.
+ * @throws NO_KEEPER (retryable) when none listens
+ */
+export function createKeeperApi(socketPath: () => Promise<string>): KeeperApi {
+  const call = async (method: string, path: string, body?: unknown) =>
+    overSocket(await socketPath(), method, path, body)
+  return {
+    async partition(parent, question) {
+      try {
+        return partitionSchema.parse(await call('GET', `/partitions/${parent}/${question}`))
+      } catch (error) {
+        if (error instanceof MultiverseError && error.code === 'UNKNOWN_PARTITION') return undefined
+        throw error
+      }
+    },
+    async answer(question, outcome) {
+      await call('POST', '/answers', { question, outcome })
+    },
+  }
+}
+
+const answerSchema = z.object({
+  columns: z.array(z.object({ name: z.string(), type: z.string() })),
+  rows: z.array(z.array(z.json())),
+})
+export type SqlAnswer = z.infer<typeof answerSchema>
+
+const statusSchema = z.object({
+  block: z.object({ number: z.number(), hash: z.string() }).nullable(),
+  journals: z.array(z.object({ keeperId: z.string(), epoch: z.number(), seq: z.number() })),
+})
+
+/** The analytics of the running stack, over HTTP. */
+export type AnalyticsApi = {
+  sql: (sql: string) => Promise<SqlAnswer>
+  /** The same as CSV text. */
+  csv: (sql: string) => Promise<string>
+  /** How far the mirror has come. */
+  status: () => Promise<z.infer<typeof statusSchema>>
+}
+
+/** A client of the analytics' HTTP. @throws NO_ANALYTICS when nothing answers, and the codes of its SQL endpoint */
+export function createAnalyticsApi(url: string): AnalyticsApi {
+  const call = async (path: string, init?: RequestInit): Promise<Response> => {
+    let response: Response
+    try {
+      response = await fetch(`${url}${path}`, init)
+    } catch (cause) {
+      throw new MultiverseError('NO_ANALYTICS', `${url} does not answer`, {
+        cause,
+        isRetryable: true,
+      })
+    }
+    if (!response.ok) throw failureOf(await response.text(), response.status)
+    return response
+  }
+  return {
+    async sql(sql) {
+      const response = await call('/sql', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ sql }),
+      })
+      return answerSchema.parse(await response.json())
+    },
+    csv: async (sql) =>
+      (await call(`/sql?${new URLSearchParams({ q: sql, format: 'csv' }).toString()}`)).text(),
+    status: async () => statusSchema.parse(await (await call('/status')).json()),
+  }
+}
+
+function overSocket(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { socketPath, method, path, headers: { 'content-type': 'application/json' } },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8')
+          const status = response.statusCode ?? 0
+          if (status < 200 || status > 299) reject(failureOf(text, status))
+          else resolve(JSON.parse(text))
+        })
+      },
+    )
+    sent.on('error', (cause) => {
+      reject(
+        new MultiverseError('NO_KEEPER', `no keeper listens at ${socketPath}: ${oneLine(cause)}`, {
+          cause,
+          isRetryable: true,
+        }),
+      )
+    })
+    sent.end(body === undefined ? undefined : JSON.stringify(body))
+  })
+}
+
+/** The error a service answered with. */
+function failureOf(text: string, status: number): MultiverseError {
+  try {
+    const { code, message } = errorSchema.parse(JSON.parse(text))
+    return new MultiverseError(code, message.split('\n', 1)[0] ?? message)
+  } catch {
+    return new MultiverseError('SERVICE_FAILED', `status ${status}: ${text.slice(0, 200)}`)
+  }
+}

@@ -1,0 +1,80 @@
+import { type Address, formatUnits, type Hex, zeroHash } from 'viem'
+import { readContract } from 'viem/actions'
+import { worldsAbi } from '../../sdk/abi.ts'
+import { contractError } from '../../sdk/actions.ts'
+import { ROOT, verseId } from '../../sdk/ids.ts'
+import { type CommonOptions, type Context, openContext } from '../context.ts'
+import { isPossible } from '../ledger.ts'
+import { type Result, table } from '../output.ts'
+import { formatPath, resolvePath } from '../path.ts'
+import { describePath } from './describe.ts'
+
+export type VerseOptions = CommonOptions & { keeper: string }
+
+const VERDICTS = ['no world', 'ran', 'verified', 'failed'] as const
+
+/** A verse as a keeper's notebook draws it, and whether it is still possible. */
+export async function verseVerb(text: string, options: VerseOptions): Promise<Result> {
+  const context = await openContext(options)
+  const { catalog } = context
+  const path = await resolvePath(text, catalog)
+  const keeper = context.address(options.keeper)
+  const verse = verseId(path)
+  const [drawn, world] = await readNotebook(context, keeper, verse)
+  const isLive = await isPossible(context, path)
+  const hasReport = verse === ROOT || drawn.verseId !== zeroHash
+  const hasWorld = world.stateRoot !== zeroHash
+  const name = await formatPath(path, catalog)
+  const probability = hasReport ? formatUnits(drawn.probability, 18) : null
+  const shownWorld = hasWorld
+    ? {
+        stateRoot: world.stateRoot,
+        cost: formatUnits(world.cost, 18),
+        trit: world.trit,
+        verdict: VERDICTS[world.verdict] ?? `${world.verdict}`,
+      }
+    : null
+  const json = {
+    verse,
+    name,
+    path: await describePath(path, catalog),
+    parent: hasReport && verse !== ROOT ? drawn.parentId : null,
+    children: drawn.children,
+    probability,
+    live: isLive,
+    keeper,
+    world: shownWorld,
+  }
+  return {
+    json,
+    text: table([
+      ['verse', verse],
+      ['path', name],
+      ['state', isLive ? (drawn.resolved ? 'happened' : 'possible') : 'did not happen'],
+      ['parent', json.parent ?? '(none reported)'],
+      ['children', `${drawn.children.length}`],
+      ...drawn.children.map((child) => ['', child]),
+      ['probability', probability ?? '(none reported)'],
+      ...(shownWorld === null
+        ? [['world', '(none)']]
+        : [
+            ['cost', shownWorld.cost],
+            ['trit', `${shownWorld.trit}`],
+            ['state root', shownWorld.stateRoot],
+            ['verdict', shownWorld.verdict],
+          ]),
+    ]),
+  }
+}
+
+async function readNotebook({ client, deployment }: Context, keeper: Address, verse: Hex) {
+  const call = { address: deployment.addresses.worlds, abi: worldsAbi } as const
+  try {
+    return await Promise.all([
+      readContract(client, { ...call, functionName: 'verse', args: [keeper, verse] }),
+      readContract(client, { ...call, functionName: 'world', args: [keeper, verse] }),
+    ])
+  } catch (error) {
+    throw contractError(error)
+  }
+}
