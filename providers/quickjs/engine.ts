@@ -20,6 +20,7 @@ import {
   restoreImage,
   type Anchors,
   type Image,
+  type Span,
 } from './image.ts'
 import { PRELUDE } from './prelude.ts'
 
@@ -46,6 +47,9 @@ const STDERR = 2
 /** Any time at all: the engine seeds its random source from the clock, and is found by it. */
 const RANDOM_MARK_MS = 1_234_567_890_123
 
+/** Instances kept for later, each with up to 16 MiB of memory. */
+const MAX_SPARES = 8
+
 const ZERO = Buffer.alloc(16_384)
 
 /** Bounds of one run. */
@@ -65,7 +69,7 @@ const UNTOLD: Told = { name: '', message: 'something that cannot be told', stack
 /** What a program that failed said, for people: `cause` of the error. */
 export type ProgramFailure = Told & { stdout: string; stderr: string }
 
-/** One live world. After a throw from any of its functions it is in no defined state and must be dropped. */
+/** One live world. After a throw from any of its functions it is in no defined state, and is neither used nor released. */
 export type World = {
   /** Seeds Math.random, unsigned 64-bit. */
   seed: (value: bigint) => void
@@ -77,6 +81,8 @@ export type World = {
   run: (code: string, bounds: Bounds) => Run
   /** The whole state. Quicker when `previous` is an earlier image of this world. */
   capture: (previous: Image | null) => Image
+  /** Gives the instance back, to be used for another world. To be called right after a capture, once. */
+  release: () => void
 }
 
 /** Makes worlds. */
@@ -91,21 +97,48 @@ export type Engine = {
 /** @param module the compiled build whose hash is BUILD of build.ts */
 export function createEngine(module: WebAssembly.Module): Engine {
   const build = Buffer.from(BUILD, 'hex')
+  /** Instances of worlds that are gone. To make a new one takes ten times as long, and the collector much longer. */
+  const spares: Guest[] = []
+  const release = (guest: Guest) => {
+    if (spares.length < MAX_SPARES && guest.bytes().length === INITIAL_BYTES) spares.push(guest)
+  }
+  const acquire = (byteLength: number): Guest => {
+    const spare = byteLength === INITIAL_BYTES ? spares.pop() : undefined
+    if (spare === undefined) return createGuest(module, byteLength)
+    const memory = spare.bytes()
+    for (const { first, end } of usedSpans(memory))
+      memory.fill(0, first * PAGE_BYTES, end * PAGE_BYTES)
+    return spare
+  }
   return {
-    boot: () => bootWorld(module, build),
+    boot: () => {
+      const guest = createGuest(module, INITIAL_BYTES)
+      return createWorld(guest, boot(guest), build, release)
+    },
     restore: (image) => {
       const { byteLength, now, anchors } = imageHead(image)
-      const guest = createGuest(module, byteLength, now)
+      const guest = acquire(byteLength)
       restoreImage(image, guest.bytes())
-      return createWorld(guest, anchors, build)
+      guest.host.now = now
+      return createWorld(guest, anchors, build, release)
     },
     decode: (file, root) => decodeImage(file, root, build),
   }
 }
 
-function bootWorld(module: WebAssembly.Module, build: Uint8Array): World {
-  const guest = createGuest(module, INITIAL_BYTES, RANDOM_MARK_MS)
+/** The pages that may hold anything between runs. */
+function usedSpans(memory: Buffer): Span[] {
+  const end = memory.readUInt32LE(HEAP_END_AT)
+  return [
+    { first: 0, end: Math.ceil(STATIC_END / PAGE_BYTES) },
+    { first: Math.floor(STACK_TOP / PAGE_BYTES), end: Math.ceil(end / PAGE_BYTES) },
+  ]
+}
+
+/** Brings a zeroed instance to the state that every new world starts from. */
+function boot(guest: Guest): Anchors {
   const { api, bytes, host } = guest
+  host.now = RANDOM_MARK_MS
   api.initialise()
   const runtime = api.newRuntime()
   const context = api.newContext(runtime, 0)
@@ -129,11 +162,15 @@ function bootWorld(module: WebAssembly.Module, build: Uint8Array): World {
   const report = api.getElement(context, pair, 0)
   const describe = api.getElement(context, pair, 1)
   for (const value of [...functions, install, pair]) api.freeValue(context, value)
-  const anchors = { runtime, context, report, describe, filename, scratch, random }
-  return createWorld(guest, anchors, build)
+  return { runtime, context, report, describe, filename, scratch, random }
 }
 
-function createWorld(guest: Guest, anchors: Anchors, build: Uint8Array): World {
+function createWorld(
+  guest: Guest,
+  anchors: Anchors,
+  build: Uint8Array,
+  release: (guest: Guest) => void,
+): World {
   const { bytes, host } = guest
   return {
     seed: (value) => {
@@ -142,15 +179,13 @@ function createWorld(guest: Guest, anchors: Anchors, build: Uint8Array): World {
     },
     run: (code, bounds) => runProgram(guest, anchors, code, bounds),
     capture: (previous) => {
-      clearStack(bytes())
-      const heap = bytes()
-      const end = heap.readUInt32LE(HEAP_END_AT)
-      const spans = [
-        { first: 0, end: Math.ceil(STATIC_END / PAGE_BYTES) },
-        { first: Math.floor(STACK_TOP / PAGE_BYTES), end: Math.ceil(end / PAGE_BYTES) },
-      ]
-      const head = { byteLength: heap.length, now: host.now, anchors }
-      return captureImage(heap, spans, head, build, previous)
+      const memory = bytes()
+      clearStack(memory)
+      const head = { byteLength: memory.length, now: host.now, anchors }
+      return captureImage(memory, usedSpans(memory), head, build, previous)
+    },
+    release: () => {
+      release(guest)
     },
   }
 }

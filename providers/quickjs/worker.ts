@@ -2,11 +2,14 @@ import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { createEngine, type World } from './engine.ts'
-import type { Image } from './image.ts'
+import { imageBytes, type Image } from './image.ts'
 import type { Answers, Notice, Reply, Task, WireError } from './protocol.ts'
 
 /** What a worker is started with. */
 export type WorkerData = { module: WebAssembly.Module; maxResidents: number }
+
+/** Live worlds are let go when together they hold more than this, bytes. */
+const MAX_RESIDENT_BYTES = 268_435_456
 
 const { module, maxResidents } = workerData as WorkerData
 const engine = createEngine(module)
@@ -15,7 +18,8 @@ const engine = createEngine(module)
  * Worlds that are live here, the least recently used first. A world's truth is its image, which comes with every task; an
  * instance is kept only to save making it again, and used only while it is in just that state.
  */
-const residents = new Map<string, { root: string; world: World }>()
+const residents = new Map<string, { root: string; world: World; bytes: number }>()
+let residentBytes = 0
 
 const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) => Answers[kind] } =
   {
@@ -42,7 +46,7 @@ const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) =
   }
 
 parentPort?.on('message', (message: Task | Notice) => {
-  if (message.kind === 'drop') residents.delete(message.world)
+  if (message.kind === 'drop') leave(message.world)
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
   else parentPort?.postMessage(reply(message))
 })
@@ -59,16 +63,32 @@ function reply(task: Task): Reply {
 /** The world in the state of `image`, taken out of the residents: if it fails it is not put back. */
 function enter(id: string, image: Image): World {
   const resident = residents.get(id)
-  residents.delete(id)
-  return resident?.root === image.root ? resident.world : engine.restore(image)
+  if (resident?.root !== image.root) {
+    leave(id)
+    return engine.restore(image)
+  }
+  forget(id)
+  return resident.world
 }
 
 function settle(id: string, image: Image, world: World): void {
-  residents.set(id, { root: image.root, world })
+  const bytes = imageBytes(image)
+  residents.set(id, { root: image.root, world, bytes })
+  residentBytes += bytes
   for (const oldest of residents.keys()) {
-    if (residents.size <= maxResidents) break
-    residents.delete(oldest)
+    if (residents.size <= maxResidents && residentBytes <= MAX_RESIDENT_BYTES) break
+    leave(oldest)
   }
+}
+
+function leave(id: string): void {
+  residents.get(id)?.world.release()
+  forget(id)
+}
+
+function forget(id: string): void {
+  residentBytes -= residents.get(id)?.bytes ?? 0
+  residents.delete(id)
 }
 
 function load(path: string, root: `0x${string}`): Image {
