@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { dataPaths } from './data.ts'
@@ -24,7 +24,7 @@ export async function claimKeeperSocket(
 ): Promise<{ path: string; release(): Promise<void> }> {
   const release = async () => {
     const earlier = await readPointer(dataDir)
-    if (earlier !== null) await rm(dirname(earlier), { recursive: true, force: true })
+    if (earlier !== null) await removeSocket(earlier)
     await rm(pointerPath(dataDir), { force: true })
     await rm(dataPaths(dataDir).keeperSocket, { force: true })
   }
@@ -34,6 +34,16 @@ export async function claimKeeperSocket(
   const short = join(await mkdtemp(join(tmpdir(), 'multiverse-')), 'keeper.sock')
   await writeFile(pointerPath(dataDir), short, { mode: 0o600 })
   return { path: short, release }
+}
+
+/** Removes a socket among the temporary files with its folder, and nothing else. */
+async function removeSocket(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true })
+    await rmdir(dirname(path))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
 }
 
 async function readPointer(dataDir: string): Promise<string | null> {

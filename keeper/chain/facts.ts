@@ -1,0 +1,57 @@
+import { type Address, type Hex, isAddressEqual, type Log } from 'viem'
+import { multiverseLogs, worldsLogs } from '../../sdk/events.ts'
+import type { Path } from '../../sdk/ids.ts'
+
+/** What a log means to the keeper. `at` is where it stands: block number, transaction and index in the block. */
+export type Fact = { at: { block: number; tx: Hex; index: number } } & (
+  | {
+      kind: 'asked'
+      question: Hex
+      oracle: Address
+      outcomes: number
+      /** Unix seconds. */
+      deadline: bigint
+      specHash: Hex
+    }
+  | { kind: 'published'; question: Hex; uri: string }
+  | { kind: 'pushed'; parent: Hex; question: Hex; path: Path }
+  | { kind: 'resolved'; question: Hex; outcome: number; isExpired: boolean }
+  | { kind: 'reported'; parent: Hex; question: Hex }
+)
+
+/** Whose logs are read, and whose reports count as one's own. */
+export type FactSources = { multiverse: Address; worlds: Address; keeper: Address }
+
+/** The facts in a block's logs, in order. Other contracts' logs and other keepers' reports are left out. */
+export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
+  const of = (address: Address) => logs.filter((log) => isAddressEqual(log.address, address))
+  const facts: Fact[] = []
+  for (const log of multiverseLogs(of(sources.multiverse))) {
+    const at = place(log)
+    const { eventName } = log
+    if (eventName === 'QuestionAsked') {
+      const { question, oracle, outcomes, deadline, specHash } = log.args
+      facts.push({ kind: 'asked', at, question, oracle, outcomes, deadline, specHash })
+    } else if (eventName === 'SpecPublished') {
+      facts.push({ kind: 'published', at, question: log.args.question, uri: log.args.uri })
+    } else if (eventName === 'PushDown') {
+      const { parent, question, path } = log.args
+      facts.push({ kind: 'pushed', at, parent, question, path })
+    } else if (eventName === 'QuestionResolved') {
+      const { question, outcome, expired: isExpired } = log.args
+      facts.push({ kind: 'resolved', at, question, outcome, isExpired })
+    }
+  }
+  for (const log of worldsLogs(of(sources.worlds))) {
+    if (log.eventName !== 'PartitionReported') continue
+    const { keeper, parent, question } = log.args
+    if (!isAddressEqual(keeper, sources.keeper)) continue
+    facts.push({ kind: 'reported', at: place(log), parent, question })
+  }
+  return facts.toSorted((a, b) => a.at.block - b.at.block || a.at.index - b.at.index)
+}
+
+function place(log: Log): Fact['at'] {
+  // Only pending logs lack these, and none is ever asked for.
+  return { block: Number(log.blockNumber), tx: log.transactionHash!, index: log.logIndex! }
+}

@@ -1,0 +1,257 @@
+import type { Address, Log as ChainLog } from 'viem'
+import type { Deployment } from '../../sdk/deployment.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { Log } from '../log.ts'
+import { createPause } from '../time.ts'
+import { type Fact, readFacts } from './facts.ts'
+import { getBlockLogs, getHeader, getRangeLogs, type Rpc, rpcError } from './rpc.ts'
+import { advance, type Header, place, type Window } from './window.ts'
+
+/** A block of the window with what happened in it. */
+export type FactBlock = { header: Header; facts: Fact[] }
+
+/** What the follower tells. Whoever takes it must have stored it whole, or not at all, when the promise settles. */
+export type Change =
+  /** Facts of blocks before the window, ascending; told again from the start after a crash. */
+  | { kind: 'history'; facts: Fact[] }
+  /**
+   * Blocks above `ancestor` were taken back (null: none were), then `blocks` came. `window` is what is remembered from
+   * now on. At the head, whatever was taken back and did not come again is gone.
+   */
+  | {
+      kind: 'blocks'
+      ancestor: number | null
+      blocks: FactBlock[]
+      window: Window
+      isHead: boolean
+      /** Unix milliseconds when the head was first seen. */
+      seenAt: number
+    }
+
+/** How the follower is doing. `error` is why it is not current. */
+export type FollowerState = { head: Header | null; isCurrent: boolean; error: string | null }
+
+/** Follows a chain until it is stopped. */
+export type Follower = {
+  /** Resolves when the chain has been followed up to its head for the first time. */
+  caughtUp: Promise<void>
+  state(): FollowerState
+  /** Looks at the head now instead of at the next poll. */
+  wake(): void
+  stop(): Promise<void>
+}
+
+export type FollowerOptions = {
+  rpc: Rpc
+  deployment: Deployment
+  keeper: Address
+  /** The window as it was stored. */
+  window: Window
+  windowSize: number
+  /** Blocks asked for at once when history is read. */
+  rangeSize: number
+  pollMs: number
+  apply(change: Change): Promise<void>
+  /** The endpoint answers again after it had not. */
+  onRecovered(): Promise<void>
+  /** The chain is not the deployment's. The follower has ended. */
+  onFatal(error: MultiverseError): void
+  log: Log
+}
+
+const PARALLEL_CALLS = 16
+const MAX_BACKOFF_MS = 5_000
+
+/** Starts to follow the deployment's chain: by block hash, through reorganisations and through the endpoint going away. */
+export function followChain(options: FollowerOptions): Follower {
+  const { rpc, deployment, windowSize, rangeSize, pollMs, apply, log } = options
+  const { multiverse, worlds } = deployment.addresses
+  const addresses = [multiverse, worlds]
+  const sources = { multiverse, worlds, keeper: options.keeper }
+  const pause = createPause()
+  const caughtUp = Promise.withResolvers<void>()
+  // Nobody has to wait for it.
+  caughtUp.promise.catch(() => {})
+  let window = options.window
+  let head: Header | null = null
+  let error: string | null = 'has not reached the endpoint yet'
+  let isStopped = false
+
+  const facts = (logs: ChainLog[]) => readFacts(logs, sources)
+
+  async function run(): Promise<void> {
+    let isVerified = false
+    let failures = 0
+    while (!isStopped) {
+      try {
+        if (!isVerified) await verifyChain(rpc, deployment)
+        isVerified = true
+        await tick()
+        if (failures > 0) log.info({ failures }, 'rpc.up')
+        if (failures > 0) await options.onRecovered()
+        failures = 0
+        error = null
+        caughtUp.resolve()
+        await pause.wait(pollMs)
+      } catch (cause) {
+        // The chain moved while it was read: look again at once.
+        if (isMultiverseError(cause, 'CHAIN_MOVED')) continue
+        if (isMultiverseError(cause) && !cause.isRetryable) {
+          options.onFatal(cause)
+          return
+        }
+        error = oneLine(cause)
+        isVerified = false
+        if (failures === 0 || failures % 20 === 0)
+          log.warn({ error, attempt: failures + 1, retrying: true }, 'rpc.down')
+        failures++
+        await pause.wait(Math.min(MAX_BACKOFF_MS, pollMs * 2 ** Math.min(failures, 10)))
+      }
+    }
+  }
+
+  async function tick(): Promise<void> {
+    const newest = await getHeader(rpc)
+    const seenAt = Date.now()
+    const tip = window.at(-1)
+    if (newest.hash === tip?.hash) {
+      head = newest
+      return
+    }
+    const isFarBehind = newest.number - (tip?.number ?? deployment.startBlock - 1) > windowSize
+    if (isFarBehind) await readHistory(newest, seenAt)
+    await follow(isFarBehind ? [] : window, newest, seenAt, true)
+    head = newest
+  }
+
+  /** Takes in what lies too far back for the window. The window is to begin anew after it. */
+  async function readHistory(newest: Header, seenAt: number): Promise<void> {
+    const tip = window.at(-1)
+    if (tip) await follow(window, await getHeader(rpc, tip.number), seenAt, false)
+    const first = (window.at(-1)?.number ?? deployment.startBlock - 1) + 1
+    const last = newest.number - windowSize
+    for (let from = first; from <= last; from += rangeSize) {
+      const to = Math.min(last, from + rangeSize - 1)
+      const found = facts(await getRangeLogs(rpc, addresses, from, to))
+      if (found.length > 0) await apply({ kind: 'history', facts: found })
+      log.info({ from, to, of: last, facts: found.length }, 'history.read')
+    }
+  }
+
+  /** Takes in what lies between `base`, the window or nothing at all, and `newest`. */
+  async function follow(
+    base: Window,
+    newest: Header,
+    seenAt: number,
+    isHead: boolean,
+  ): Promise<void> {
+    const start = Math.max(deployment.startBlock, newest.number - windowSize + 1)
+    let branch = base.length > 0 ? [newest] : await withAncestors([newest], start)
+    for (;;) {
+      const step = place(base, branch)
+      switch (step.kind) {
+        case 'same':
+          return
+        case 'need':
+          branch = await withAncestors(branch, step.from)
+          break
+        case 'deep': {
+          // More was taken back than is remembered. Nothing is guessed: all is read again from the deployment on.
+          await verifyChain(rpc, deployment)
+          log.warn({ tip: base.at(-1)?.number, head: newest.number }, 'reorg.deep')
+          await take({ ancestor: deployment.startBlock - 1, blocks: [], isHead: false, seenAt }, [])
+          throw new MultiverseError('CHAIN_MOVED', 'the chain was reorganised below the window')
+        }
+        case 'extend':
+        case 'fork': {
+          const ancestor = step.kind === 'fork' ? step.ancestor.number : null
+          if (step.kind === 'fork')
+            log.warn({ ancestor, depth: step.dropped.length, head: newest.number }, 'reorg.seen')
+          const blocks = await inBatches(step.blocks, async (header) => ({
+            header,
+            facts: facts(await getBlockLogs(rpc, addresses, header)),
+          }))
+          await take({ ancestor, blocks, isHead, seenAt }, advance(base, step, windowSize))
+          return
+        }
+      }
+    }
+  }
+
+  /** Stores a change and only then remembers it. */
+  async function take(
+    change: Omit<Extract<Change, { kind: 'blocks' }>, 'kind' | 'window'>,
+    after: Window,
+  ): Promise<void> {
+    await apply({ kind: 'blocks', window: after, ...change })
+    window = after
+  }
+
+  /** `branch` with its ancestors from the block numbered `from` on. @throws CHAIN_MOVED when they do not link */
+  async function withAncestors(branch: Header[], from: number): Promise<Header[]> {
+    const lowest = branch[0]!
+    const numbers = Array.from({ length: Math.max(0, lowest.number - from) }, (_, i) => from + i)
+    const whole = [...(await inBatches(numbers, (number) => getHeader(rpc, number))), ...branch]
+    if (whole.some((header, i) => i > 0 && header.parentHash !== whole[i - 1]!.hash))
+      throw new MultiverseError('CHAIN_MOVED', `blocks from ${from} on do not link`, {
+        isRetryable: true,
+      })
+    return whole
+  }
+
+  const running = run()
+  return {
+    caughtUp: caughtUp.promise,
+    state: () => ({ head, isCurrent: error === null && head !== null, error }),
+    wake: () => pause.wake(),
+    async stop() {
+      isStopped = true
+      pause.wake()
+      caughtUp.reject(new MultiverseError('STOPPED', 'the keeper was stopped'))
+      await running
+    },
+  }
+}
+
+/**
+ * Whether the endpoint serves the chain that the deployment is on.
+ * @throws OTHER_CHAIN, NO_CONTRACT; RPC_FAILED when it cannot be told now
+ */
+export async function verifyChain(rpc: Rpc, deployment: Deployment): Promise<void> {
+  const chainId = await rpc.getChainId().catch(rethrow)
+  if (chainId !== deployment.chainId)
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `the endpoint serves chain ${chainId}, the deployment is on chain ${deployment.chainId}`,
+    )
+  const { startBlock, startBlockHash } = deployment
+  const newest = await getHeader(rpc)
+  if (newest.number < startBlock)
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `the chain ends at block ${newest.number}, before the deployment's block ${startBlock}`,
+    )
+  const start = await getHeader(rpc, startBlock)
+  if (start.hash !== startBlockHash)
+    throw new MultiverseError(
+      'OTHER_CHAIN',
+      `block ${startBlock} is ${start.hash}, the deployment's is ${startBlockHash}: this is another chain`,
+    )
+  for (const name of ['multiverse', 'worlds'] as const) {
+    const address = deployment.addresses[name]
+    const code = await rpc.getCode({ address }).catch(rethrow)
+    if (!code || code === '0x')
+      throw new MultiverseError('NO_CONTRACT', `no contract at ${address}, the ${name} address`)
+  }
+}
+
+async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let at = 0; at < items.length; at += PARALLEL_CALLS)
+    results.push(...(await Promise.all(items.slice(at, at + PARALLEL_CALLS).map(work))))
+  return results
+}
+
+function rethrow(error: unknown): never {
+  throw rpcError(error)
+}

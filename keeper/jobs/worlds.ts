@@ -1,0 +1,494 @@
+import { type Hex, keccak256, toBytes } from 'viem'
+import type { Instance, Snapshot, WorldRuntimeProvider } from '../../providers/provider.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
+import { childVerse, removeAnswer, ROOT, verseId } from '../../sdk/ids.ts'
+import type { JournalEvent } from '../../sdk/journal.ts'
+import { programCode, type Spec } from '../../sdk/spec.ts'
+import { errorFields, type Log } from '../log.ts'
+import type {
+  PartitionRecord,
+  PartitionStore,
+  StepOutputs,
+  WorldOutcome,
+} from '../store/partitions.ts'
+import type { KeyedLock } from './lock.ts'
+import { costOf, failure, pickWinner, programFault } from './outcome.ts'
+import type { VerseIndex } from './verses.ts'
+
+/** A world that lives in this process. Its entity id is for ever; the instance it lives in is not. */
+export type LiveWorld = {
+  entityId: string
+  instanceId: string
+  partition: Hex
+  /** Null for the world that is split. */
+  outcome: number | null
+  verseId: Hex | null
+  name: string | null
+}
+
+/** A partition whose worlds have run. */
+export type Executed = { record: PartitionRecord; spec: Spec }
+
+/** What an action with worlds came to, and what there is to tell of it. */
+type Told<T> = T & { events: JournalEvent[] }
+
+/**
+ * The worlds of partitions, each in a provider's instance; all can be made again from what is stored. Actions on one
+ * partition are to be called under its lock.
+ */
+export type Worlds = {
+  live(key: Hex): { base: boolean; verses: boolean; any: boolean }
+  list(): LiveWorld[]
+  /** Names a partition's world for ever: of an outcome, or with null the one that is split. */
+  entityId(key: Hex, outcome: number | null): string
+  /** Makes the world to split. `attempt` distinguishes it from what a crash may have left at the provider. */
+  makeBase(record: PartitionRecord, spec: Spec, attempt: number): Promise<Told<StepOutputs['base']>>
+  /** Runs the setup in it and snapshots it. @throws the program's fault, when the setup fails */
+  snapshotBase(
+    record: PartitionRecord,
+    spec: Spec,
+  ): Promise<Told<StepOutputs['snapshot'] & { snapshotMs: number }>>
+  branch(
+    record: PartitionRecord,
+    spec: Spec,
+    attempt: number,
+  ): Promise<Told<StepOutputs['branch'] & { branchMs: number }>>
+  execute(
+    record: PartitionRecord,
+    spec: Spec,
+  ): Promise<Told<StepOutputs['execute'] & { executeMs: number }>>
+  /** Keeps the world of `winner` as its parent's continuation and ends the others; null ends all. */
+  merge(executed: Executed, winner: number | null): Promise<Told<{ snapshotId: string | null }>>
+  /** Ends whatever of a partition lives. */
+  release(key: Hex): Promise<JournalEvent[]>
+}
+
+export type WorldsOptions = {
+  provider: WorldRuntimeProvider
+  /** The component that worlds run for: its links are their rights. */
+  component: string
+  verses: VerseIndex
+  partitions: PartitionStore
+  keeperId: string
+  locked: KeyedLock
+  /** Has a partition's worlds run, if they have not. To be called under its lock. */
+  ensureExecuted(key: Hex): Promise<Executed>
+  log: Log
+}
+
+type Living = { base: LiveWorld | null; verses: Map<number, LiveWorld>; hasRun: boolean }
+
+export function createWorlds(options: WorldsOptions): Worlds {
+  const { provider, component, verses, partitions, locked, log } = options
+  const living = new Map<Hex, Living>()
+  /** Tells instances that are made again apart from those that an earlier process left at the provider. */
+  const process = crypto.randomUUID().slice(0, 8)
+  let remade = 0
+
+  function entityId(key: Hex, outcome: number | null): string {
+    const name = `${options.keeperId}:${provider.id}:${key}:${outcome ?? 'base'}`
+    return `world-${keccak256(toBytes(name)).slice(2, 22)}`
+  }
+
+  function of(key: Hex): Living {
+    let all = living.get(key)
+    if (!all) living.set(key, (all = { base: null, verses: new Map(), hasRun: false }))
+    return all
+  }
+
+  function putVerse({ record, spec }: Executed, outcome: number, instanceId: string): LiveWorld {
+    const { key, parent, question } = record
+    const world = {
+      entityId: entityId(key, outcome),
+      instanceId,
+      partition: key,
+      outcome,
+      verseId: childVerse(parent, question.id, outcome),
+      name: spec.verses[outcome]!.name,
+    }
+    of(key).verses.set(outcome, world)
+    verses.put(instanceId, world.verseId)
+    return world
+  }
+
+  async function makeBase(record: PartitionRecord, spec: Spec, attempt: number | string) {
+    const { key, path, parent } = record
+    const call = { key: `${key}:base:${attempt}`, component }
+    const verse = parent === ROOT ? null : parent
+    const earlier = of(key).base
+    if (earlier) await end(key, earlier, 'collapsed')
+    verses.expect(call.key, [verse])
+    const origin = path.length > 0 ? await findOpener(record) : null
+    const instance = origin
+      ? await branchVerse(origin, call)
+      : await provider.create({ ...call, seed: BigInt(spec.seed) })
+    const world = {
+      entityId: entityId(key, null),
+      instanceId: instance.id,
+      partition: key,
+      outcome: null,
+      verseId: verse,
+      name: null,
+    }
+    verses.put(instance.id, verse)
+    of(key).base = world
+    const parentId = origin ? entityId(origin.key, origin.outcome) : null
+    return {
+      instanceId: instance.id,
+      snapshotId: instance.snapshotId,
+      events: [created(world, instance, 'sandbox', parentId, null)],
+    }
+  }
+
+  async function snapshotBase(record: PartitionRecord, spec: Spec) {
+    const base = of(record.key).base
+    if (!base) throw new MultiverseError('UNKNOWN_INSTANCE', `no world to split for ${record.key}`)
+    try {
+      if (spec.setup !== '') await provider.execute(base.instanceId, spec.setup, { component })
+      const begun = performance.now()
+      const snapshot = await provider.snapshot(base.instanceId)
+      return {
+        snapshotId: snapshot.id,
+        stateRoot: snapshot.stateRoot,
+        snapshotMs: performance.now() - begun,
+        events: [snapshotted(base.entityId, snapshot)],
+      }
+    } catch (error) {
+      // The setup may have run, and must not run twice in one world.
+      await end(record.key, base, 'collapsed')
+      throw error
+    }
+  }
+
+  async function branch(record: PartitionRecord, spec: Spec, attempt: number) {
+    const { key, steps } = record
+    const all = of(key)
+    // A process that was killed may have left instances whose programs ran already, or half.
+    for (const id of steps.branch?.output?.instanceIds ?? []) await provider.destroy(id)
+    for (const world of all.verses.values()) await end(key, world, 'collapsed')
+    const begun = performance.now()
+    const instances = await branchSplit(
+      { record, spec },
+      [...spec.verses.keys()],
+      `branch:${attempt}`,
+    )
+    const branchMs = performance.now() - begun
+    all.hasRun = false
+    const children = instances.map(({ id }, outcome) => putVerse({ record, spec }, outcome, id))
+    const base = entityId(key, null)
+    return {
+      instanceIds: instances.map(({ id }) => id),
+      branchMs,
+      events: [
+        ...children.map((world, outcome) =>
+          created(world, instances[outcome]!, 'verse', base, spec.verses[outcome]!.trit),
+        ),
+        {
+          kind: 'world.branched' as const,
+          branchId: `branch-${key.slice(2, 22)}`,
+          parentEntityId: base,
+          childEntityIds: children.map((world) => world.entityId),
+          branchType: 'push_down' as const,
+          snapshotTimeMs: record.timings.snapshotMs ?? 0,
+          branchTimeMs: branchMs,
+          gf3Sum: spec.verses.reduce((sum, { trit }) => sum + trit, 0),
+        },
+      ],
+    }
+  }
+
+  async function execute(record: PartitionRecord, spec: Spec) {
+    const all = of(record.key)
+    const verses = [...all.verses.values()]
+    all.hasRun = true
+    const begun = performance.now()
+    const runs = await Promise.allSettled(verses.map((world) => runProgram(world, spec)))
+    const executeMs = performance.now() - begun
+    const events: JournalEvent[] = []
+    const worlds: WorldOutcome[] = []
+    for (const run of runs) {
+      if (run.status === 'rejected') {
+        // Not the program's fault: all of them begin anew from the snapshot.
+        await release(record.key)
+        throw run.reason
+      }
+      worlds.push(run.value)
+    }
+    for (const world of verses) {
+      const { stateRoot, cost, tookMs } = worlds[world.outcome!]!
+      if (stateRoot !== null)
+        events.push({
+          kind: 'world.executed',
+          entityId: world.entityId,
+          verseId: world.verseId,
+          stateRoot,
+          cost,
+          executeTimeMs: tookMs,
+        })
+      else events.push(await end(record.key, world, 'collapsed'))
+    }
+    // The world that was split lives on in its snapshot.
+    if (all.base) events.push(await end(record.key, all.base, 'snapshotted'))
+    return { worlds, winner: pickWinner(spec, worlds), executeMs, events }
+  }
+
+  async function runProgram(world: LiveWorld, spec: Spec): Promise<WorldOutcome> {
+    const outcome = world.outcome!
+    const { name, strategy, trit } = spec.verses[outcome]!
+    const begun = performance.now()
+    const took = () => performance.now() - begun
+    try {
+      const code = programCode(spec, { name, strategy, trit, outcome })
+      const { value, stateRoot } = await provider.execute(world.instanceId, code, { component })
+      const cost = costOf(value).toString()
+      return { outcome, stateRoot, cost, error: null, tookMs: took() }
+    } catch (error) {
+      const fault = programFault(error)
+      if (!fault) throw error
+      return { outcome, stateRoot: null, cost: null, error: fault, tookMs: took() }
+    }
+  }
+
+  async function merge(executed: Executed, winner: number | null) {
+    const { record, spec } = executed
+    const ran = [...spec.verses.keys()].filter((verse) => outcomeOf(executed, verse)?.stateRoot)
+    let snapshotId: string | null = null
+    if (winner !== null && ran.includes(winner)) {
+      snapshotId = await snapshotVerse(executed, winner)
+      const kept = await liveVerse(executed, winner)
+      const { verses: living } = of(record.key)
+      const others = [...living.values()].filter((world) => world !== kept)
+      await provider.merge(
+        [kept, ...others].map((world) => world.instanceId),
+        { winner: kept.instanceId },
+      )
+      for (const world of others) living.delete(world.outcome!)
+    } else {
+      await release(record.key)
+    }
+    // Those that a restart ended collapse as well.
+    const events = ran.map((outcome) =>
+      resolved(entityId(record.key, outcome), outcome === winner ? 'running' : 'collapsed'),
+    )
+    return { snapshotId, events }
+  }
+
+  async function release(key: Hex): Promise<JournalEvent[]> {
+    const all = of(key)
+    const events: JournalEvent[] = []
+    for (const world of [...(all.base ? [all.base] : []), ...all.verses.values()])
+      events.push(await end(key, world, 'collapsed'))
+    living.delete(key)
+    return events
+  }
+
+  async function end(key: Hex, world: LiveWorld, state: 'collapsed' | 'snapshotted') {
+    await provider.destroy(world.instanceId)
+    verses.remove(world.instanceId)
+    const all = of(key)
+    if (world.outcome === null) all.base = null
+    else all.verses.delete(world.outcome)
+    return resolved(world.entityId, state)
+  }
+
+  /** The partition that opened the parent verse first, and the answer to its question that the verse stands for. */
+  async function findOpener({ path, parent }: PartitionRecord) {
+    const openings = path.map((answer) => ({
+      parent: verseId(removeAnswer(path, answer.question)),
+      ...answer,
+    }))
+    const [opener] = await partitions.openers(openings)
+    if (!opener) throw parentMissing(parent, 'no partition opened it')
+    return opener
+  }
+
+  /** An instance that continues from a verse's world as its program left it. */
+  async function branchVerse(
+    { key, outcome }: { key: Hex; outcome: number },
+    call: { key: string; component: string },
+  ): Promise<Instance> {
+    return locked(key, async () => {
+      let executed: Executed
+      try {
+        executed = await options.ensureExecuted(key)
+      } catch (error) {
+        if (isMultiverseError(error) && error.isRetryable) throw error
+        throw parentMissing(entityId(key, outcome), failure(error).message)
+      }
+      if (!outcomeOf(executed, outcome)?.stateRoot)
+        throw parentMissing(
+          entityId(key, outcome),
+          'its program did not run to the end, or it is void',
+        )
+      const [instance] = await remaking(
+        async () => provider.branch(await snapshotVerse(executed, outcome), 1, call),
+        () => partitions.setVerseSnapshot(key, outcome, null, []),
+      )
+      return instance!
+    })
+  }
+
+  /** The snapshot of a verse's world as its program left it, made now if there is none. */
+  async function snapshotVerse(executed: Executed, outcome: number): Promise<string> {
+    const { key } = executed.record
+    const kept = await partitions.verseSnapshot(key, outcome)
+    if (kept !== null) return kept
+    const world = await liveVerse(executed, outcome)
+    const snapshot = await provider.snapshot(world.instanceId)
+    const events = [snapshotted(world.entityId, snapshot)]
+    await partitions.setVerseSnapshot(key, outcome, snapshot.id, events)
+    return snapshot.id
+  }
+
+  /** A verse's world, made again when a restart ended it. */
+  async function liveVerse(executed: Executed, outcome: number): Promise<LiveWorld> {
+    const { key } = executed.record
+    const present = of(key).verses.get(outcome)
+    if (present) return present
+    const call = `restore:${process}:${++remade}`
+    const kept = await partitions.verseSnapshot(key, outcome)
+    if (kept !== null) {
+      try {
+        const options = { key: `${key}:${call}`, component }
+        verses.expect(options.key, [
+          childVerse(executed.record.parent, executed.record.question.id, outcome),
+        ])
+        const [instance] = await provider.branch(kept, 1, options)
+        return putVerse(executed, outcome, instance!.id)
+      } catch (error) {
+        if (!isGone(error)) throw error
+        await partitions.setVerseSnapshot(key, outcome, null, [])
+      }
+    }
+    const [instance] = await branchSplit(executed, [outcome], call)
+    const world = putVerse(executed, outcome, instance!.id)
+    const again = await runProgram(world, executed.spec)
+    const expected = outcomeOf(executed, outcome)?.stateRoot
+    if (again.stateRoot !== expected) {
+      await end(key, world, 'collapsed')
+      throw new MultiverseError(
+        'WORLD_DIVERGED',
+        `world ${world.entityId} ended in ${again.stateRoot ?? again.error?.code}, before in ${expected}`,
+      )
+    }
+    return world
+  }
+
+  /** Branches from the snapshot of the world that was split, which is made again if it is gone. */
+  function branchSplit(
+    { record, spec }: Executed,
+    outcomes: readonly number[],
+    call: string,
+  ): Promise<Instance[]> {
+    const { key, parent, question, steps } = record
+    const options = { key: `${key}:${call}`, component }
+    verses.expect(
+      options.key,
+      outcomes.map((outcome) => childVerse(parent, question.id, outcome)),
+    )
+    const snapshot = steps.snapshot?.output
+    if (!snapshot) throw new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot of ${key} yet`)
+    return remaking(
+      () => provider.branch(snapshot.snapshotId, outcomes.length, options),
+      async () => {
+        await makeBase(record, spec, `remake:${process}:${++remade}`)
+        const again = await snapshotBase(record, spec)
+        if (of(key).base) await end(key, of(key).base!, 'snapshotted')
+        if (again.snapshotId !== snapshot.snapshotId)
+          throw new MultiverseError(
+            'WORLD_DIVERGED',
+            `the world split by ${key} is ${again.snapshotId}, before it was ${snapshot.snapshotId}`,
+          )
+      },
+    )
+  }
+
+  /** Tries again once, after `remake`, when the provider has lost a snapshot. */
+  async function remaking<T>(use: () => Promise<T>, remake: () => Promise<unknown>): Promise<T> {
+    try {
+      return await use()
+    } catch (error) {
+      if (!isGone(error)) throw error
+      log.warn(errorFields(error), 'snapshot.lost')
+      await remake()
+      return use()
+    }
+  }
+
+  return {
+    live(key) {
+      const all = living.get(key)
+      if (!all) return { base: false, verses: false, any: false }
+      const hasVerses = all.verses.size > 0
+      return {
+        base: all.base !== null,
+        verses: hasVerses && !all.hasRun,
+        any: all.base !== null || hasVerses,
+      }
+    },
+    list: () =>
+      [...living.values()].flatMap(({ base, verses }) => [
+        ...(base ? [base] : []),
+        ...verses.values(),
+      ]),
+    entityId,
+    makeBase,
+    snapshotBase,
+    branch,
+    execute,
+    merge,
+    release,
+  }
+}
+
+/** Snapshots may be lost with the provider's folder; what made them is not. */
+function isGone(error: unknown): boolean {
+  return (
+    isMultiverseError(error, 'UNKNOWN_SNAPSHOT') || isMultiverseError(error, 'SNAPSHOT_CORRUPT')
+  )
+}
+
+function outcomeOf({ record }: Executed, outcome: number): WorldOutcome | undefined {
+  return record.steps.execute?.output.worlds.find((world) => world.outcome === outcome)
+}
+
+function parentMissing(what: string, why: string): MultiverseError {
+  return new MultiverseError('PARENT_WORLD_MISSING', `the parent ${what} has no world: ${why}`)
+}
+
+function created(
+  { entityId, verseId, name }: LiveWorld,
+  { providerId, snapshotId, bootMs }: Instance,
+  entityType: 'sandbox' | 'verse',
+  parentId: string | null,
+  trit: -1 | 0 | 1 | null,
+): JournalEvent {
+  return {
+    kind: 'world.created',
+    entityId,
+    entityType,
+    providerId,
+    parentId,
+    snapshotId,
+    verseId,
+    name,
+    trit,
+    memoryMib: null,
+    vcpuCount: null,
+    bootTimeMs: bootMs,
+  }
+}
+
+function snapshotted(entityId: string, { id, tookMs, bytes }: Snapshot): JournalEvent {
+  return {
+    kind: 'world.snapshotted',
+    entityId,
+    snapshotId: id,
+    snapshotTimeMs: tookMs,
+    memoryOverheadMb: bytes / 2 ** 20,
+  }
+}
+
+function resolved(entityId: string, state: 'running' | 'snapshotted' | 'collapsed'): JournalEvent {
+  return { kind: 'world.resolved', entityId, state }
+}

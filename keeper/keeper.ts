@@ -1,0 +1,344 @@
+import { join } from 'node:path'
+import type { Hex } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { journalled } from '../providers/invocation.ts'
+import type { WorldRuntimeProvider } from '../providers/provider.ts'
+import { createProvider } from '../providers/registry.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
+import type { JournalEvent } from '../sdk/journal.ts'
+import { dataPaths, readDeployment } from '../sdk/node/data.ts'
+import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
+import { type Follower, followChain } from './chain/follow.ts'
+import { createRpc } from './chain/rpc.ts'
+import { type Config, LOCAL_CHAIN_ID } from './config.ts'
+import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
+import { createAnswerJobs } from './jobs/answers.ts'
+import { createKeyedLock } from './jobs/lock.ts'
+import { createPartitionJobs, type PartitionJobs } from './jobs/partition.ts'
+import { createVerseIndex } from './jobs/verses.ts'
+import { createWorlds } from './jobs/worlds.ts'
+import { errorFields, type Log } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { createSpecLoader } from './specs.ts'
+import { createAnswerStore } from './store/answers.ts'
+import { createChainStore } from './store/chain.ts'
+import { type Database, openFolder, openServer } from './store/database.ts'
+import { openIdentity } from './store/identity.ts'
+import { createJournal } from './store/journal.ts'
+import { migrate } from './store/migrations.ts'
+import { createPartitionStore, type PartitionRecord } from './store/partitions.ts'
+import { createQueue } from './store/queue.ts'
+import { createSpecStore } from './store/specs.ts'
+import { createTxStore } from './store/txs.ts'
+import { createSender } from './tx/send.ts'
+import { partitionView } from './views.ts'
+
+/** A running keeper. */
+export type Keeper = {
+  /** Where its HTTP listens on 127.0.0.1. */
+  port: number
+  /** Takes in nothing more, ends what runs, closes everything. Whatever was begun goes on at the next start. */
+  stop(): Promise<void>
+}
+
+export type KeeperOptions = {
+  config: Config
+  privateKey: Hex
+  /** It cannot go on: another chain, for one. It is to be stopped. */
+  onFatal(error: MultiverseError): void
+  log: Log
+}
+
+/** The only backend so far; also the folder of its own in the worlds' folder. */
+const PROVIDER = 'quickjs'
+/** On whose behalf worlds run. */
+const COMPONENT = 'keeper'
+/** Blocks remembered, to tell how far a reorganisation goes back. */
+const WINDOW_SIZE = 128
+/** Blocks of history asked for at once. */
+const RANGE_SIZE = 2_000
+/** Answers are few and small. */
+const ANSWER_CONCURRENCY = 2
+/** Transactions in no block are sent again so often, milliseconds. */
+const REBROADCAST_MS = 5_000
+
+/**
+ * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
+ * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
+ */
+export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
+  const { config, log } = options
+  const paths = dataPaths(config.dataDir)
+  const deployment = await readDeployment(config.dataDir)
+  const { chainId, addresses } = deployment
+  const isLocal = chainId === LOCAL_CHAIN_ID
+  const confirmations = config.confirmations ?? (isLocal ? 0 : 12)
+  const pollMs = config.pollMs ?? (isLocal ? 50 : 2_000)
+  const account = privateKeyToAccount(options.privateKey)
+  log.info(
+    { chainId, keeper: account.address, confirmations, pollMs, dataDir: config.dataDir },
+    'keeper.starting',
+  )
+
+  /** What was opened, to be closed in the reverse order. */
+  const open: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const each of open.toReversed()) await each()
+  }
+  let isStopping = false
+  let service: Service | null = null
+  try {
+    const http = await servePort(
+      publicApp(
+        whenStarted(() => service),
+        log,
+      ),
+      config.port,
+    )
+    open.push(http.close)
+    log.info({ port: http.port }, 'http.listening')
+
+    // The database takes longest, so all that does not need it is opened meanwhile.
+    const [opening, providing] = await Promise.allSettled([
+      config.databaseUrl === null
+        ? openFolder(paths.keeper, log)
+        : openServer(config.databaseUrl, log),
+      openProvider(join(paths.worlds, PROVIDER)),
+    ])
+    if (opening.status === 'fulfilled') open.push(() => opening.value.close())
+    if (providing.status === 'fulfilled') open.push(() => providing.value.shutdown())
+    if (opening.status === 'rejected') throw opening.reason
+    if (providing.status === 'rejected') throw providing.reason
+    const db = opening.value
+    await migrate(db)
+    const identity = await openIdentity(db, deployment)
+    const journal = createJournal(db, identity, (error) =>
+      log.error(errorFields(error), 'journal.failed'),
+    )
+    open.push(() => journal.flush())
+    const queue = await createQueue(db)
+    const verses = createVerseIndex()
+    const provider = journalled(providing.value, journal.defer, { verseOf: verses.of })
+    for (const event of await introduce(provider)) journal.defer(event)
+
+    const rpc = createRpc(config.rpcUrl)
+    const chain = createChainStore({
+      db,
+      queue,
+      journal,
+      chainId,
+      multiverse: addresses.multiverse,
+      confirmations,
+    })
+    const partitions = createPartitionStore(db, journal)
+    const specs = createSpecStore(db)
+    const answers = createAnswerStore(db, journal)
+    const txs = createTxStore(db)
+    const locked = createKeyedLock()
+    const worlds = createWorlds({
+      provider,
+      component: COMPONENT,
+      verses,
+      partitions,
+      keeperId: identity.keeperId,
+      locked,
+      ensureExecuted: (key) => partitionJobs.ensureExecuted(key),
+      log,
+    })
+    const metrics = createMetrics({
+      headBlock: () => chain.view().head?.number ?? null,
+      headTime: () => chain.view().head?.timestamp ?? null,
+      partitions: () => partitions.counts(),
+      jobs: () => queue.counts(),
+      liveWorlds: () => worlds.list().length,
+    })
+    const sender = createSender({
+      rpc,
+      txs,
+      account,
+      chainId,
+      pollMs,
+      onSettled: (state) => metrics.transaction(state),
+      log,
+    })
+    const loadSpec = createSpecLoader({
+      ipfsGateway: config.ipfsGateway,
+      timeoutMs: config.specTimeoutMs,
+      allowPrivateUrls: config.allowPrivateUrls,
+    })
+    const shared = {
+      rpc,
+      chain,
+      specs,
+      answers,
+      queue,
+      sender,
+      loadSpec,
+      confirmations,
+      isStopping: () => isStopping,
+      log,
+    }
+    const partitionJobs: PartitionJobs = createPartitionJobs({
+      ...shared,
+      partitions,
+      worlds,
+      locked,
+      notebook: addresses.worlds,
+      metrics,
+    })
+    const answerJobs = createAnswerJobs({ ...shared, db, multiverse: addresses.multiverse })
+
+    const follower = followChain({
+      rpc,
+      deployment,
+      keeper: account.address,
+      window: await chain.window(),
+      windowSize: WINDOW_SIZE,
+      rangeSize: RANGE_SIZE,
+      pollMs,
+      apply: (change) => chain.apply(change),
+      onRecovered: () => chain.wakeOpen(),
+      onFatal: options.onFatal,
+      log,
+    })
+    open.push(() => follower.stop())
+    const rebroadcasting = setInterval(() => void rebroadcast(), REBROADCAST_MS)
+    open.push(async () => clearInterval(rebroadcasting))
+    const rebroadcast = () =>
+      sender
+        .rebroadcast()
+        .catch((error: unknown) => log.warn(errorFields(error), 'rebroadcast.failed'))
+    const show = (record: PartitionRecord) => partitionView(record, provider.id, worlds.entityId)
+
+    service = {
+      notReady: () => notReady(follower, db),
+      metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+      journal: (after, limit) => journal.page(after, limit),
+      answer: (question, outcome) => answerJobs.give(question, outcome),
+      worlds: async () => worlds.list().map((world) => ({ ...world, provider: provider.id })),
+      partitions: async () => (await partitions.list()).map(show),
+      partition: async (parent, question) => {
+        const record = await partitions.find(parent, question)
+        return record && show(record)
+      },
+      status: async () => ({
+        ...identity,
+        chainId,
+        address: account.address,
+        head: chain.view().head,
+        notReady: await notReady(follower, db),
+        liveWorlds: worlds.list().length,
+        partitions: await partitions.counts(),
+        answers: await answers.counts(),
+        transactions: await txs.counts(),
+        jobs: await queue.counts(),
+      }),
+    }
+    const claimed = await claimKeeperSocket(config.dataDir)
+    open.push(claimed.release)
+    const control = await serveSocket(controlApp(service, log), claimed.path)
+    open.push(control.close)
+
+    /** Begins with the work once it is known how things stand on the chain. */
+    const working = follower.caughtUp.then(async () => {
+      if (isStopping) return
+      await rebroadcast()
+      await queue.work('partition', config.concurrency, partitionJobs.run)
+      await queue.work('answer', ANSWER_CONCURRENCY, answerJobs.run)
+      await chain.wakeOpen()
+      log.info({ head: chain.view().head?.number, port: http.port }, 'keeper.ready')
+    })
+    working.catch((error: unknown) => {
+      if (!isStopping) options.onFatal(fatal(error))
+    })
+
+    return {
+      port: http.port!,
+      async stop() {
+        log.info({}, 'keeper.stopping')
+        isStopping = true
+        sender.stop()
+        await follower.stop()
+        await working.catch(() => {})
+        // Programs that run are cut off; their steps are intended and will be done again.
+        await provider.shutdown()
+        await queue.stop()
+        await close()
+        log.info({}, 'keeper.stopped')
+      },
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function openProvider(dataDir: string): Promise<WorldRuntimeProvider> {
+  const provider = await createProvider(PROVIDER)
+  await provider.init({ dataDir })
+  return provider
+}
+
+/** Links the keeper to a provider, so that its worlds may use it. Gives what the journal should say of both. */
+async function introduce(provider: WorldRuntimeProvider): Promise<JournalEvent[]> {
+  const { id, name, trit } = provider
+  const link = { source: COMPONENT, target: id, name: 'default', config: {} }
+  await provider.receiveLinkConfig(link)
+  return [
+    {
+      kind: 'provider.registered',
+      providerId: id,
+      name,
+      trit,
+      capabilities: { ...provider.capabilities() },
+      apiEndpoint: null,
+      authMethod: null,
+      status: 'available',
+    },
+    {
+      kind: 'link.put',
+      linkId: `${COMPONENT}-${id}-default`,
+      sourceComponent: COMPONENT,
+      targetProvider: id,
+      linkConfig: {},
+    },
+  ]
+}
+
+/** Why current data cannot be served; null when it can. */
+async function notReady(follower: Follower, db: Database): Promise<string | null> {
+  const { isCurrent, error } = follower.state()
+  if (!isCurrent) return `chain: ${error ?? 'not followed to its head yet'}`
+  try {
+    await db.query('select 1')
+    return null
+  } catch (failed) {
+    return `database: ${oneLine(failed)}`
+  }
+}
+
+/** A service that answers from the first moment: until the keeper has started, that it has not. */
+function whenStarted(current: () => Service | null): Service {
+  const started = () => {
+    const service = current()
+    if (!service)
+      throw new MultiverseError('UNAVAILABLE', 'the keeper is starting', { isRetryable: true })
+    return service
+  }
+  return {
+    notReady: async () => (current() ? started().notReady() : 'the keeper is starting'),
+    metrics: async () => started().metrics(),
+    journal: async (after, limit) => started().journal(after, limit),
+    status: async () => started().status(),
+    worlds: async () => started().worlds(),
+    partitions: async () => started().partitions(),
+    partition: async (parent, question) => started().partition(parent, question),
+    answer: async (question, outcome) => started().answer(question, outcome),
+  }
+}
+
+function fatal(error: unknown): MultiverseError {
+  return isMultiverseError(error)
+    ? error
+    : new MultiverseError('UNEXPECTED', oneLine(error), { cause: error })
+}

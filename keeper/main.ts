@@ -1,0 +1,54 @@
+import { isMultiverseError, oneLine } from '../sdk/errors.ts'
+import { onStop } from '../sdk/node/lifecycle.ts'
+import { loadConfig, readPrivateKey } from './config.ts'
+import { type Keeper, startKeeper } from './keeper.ts'
+import { createLog } from './log.ts'
+
+/** Exit codes by error; 1 for all others. */
+const EXITS: Record<string, number> = {
+  CONFIG_INVALID: 2,
+  NO_DEPLOYMENT: 2,
+  DEPLOYMENT_INVALID: 2,
+  OTHER_CHAIN: 3,
+  OTHER_DEPLOYMENT: 3,
+  NO_CONTRACT: 3,
+  SCHEMA_TOO_NEW: 3,
+}
+
+/** Longer than it takes to end what runs. */
+const STOP_MS = 9_000
+
+let keeper: Keeper | null = null
+
+process.on('unhandledRejection', (error) => void die(error))
+process.on('uncaughtException', (error) => void die(error))
+
+try {
+  const config = loadConfig(process.env)
+  const starting = startKeeper({
+    config,
+    privateKey: readPrivateKey(process.env),
+    onFatal: (error) => void die(error),
+    log: createLog(config.logLevel),
+  })
+  // Told to end while it starts, it ends when it has started.
+  onStop(async () => (await starting).stop(), STOP_MS)
+  keeper = await starting
+} catch (error) {
+  await die(error)
+}
+
+/** Says in one line why the process ends, and ends it with the code that goes with it. */
+async function die(error: unknown): Promise<never> {
+  const code = isMultiverseError(error) ? error.code : 'UNEXPECTED'
+  process.stderr.write(`error ${code}: ${oneLine(error)}\n`)
+  const exit = EXITS[code] ?? 1
+  // Never for longer than a stop may take, whatever state it is in.
+  setTimeout(() => process.exit(exit), STOP_MS).unref()
+  try {
+    await keeper?.stop()
+  } catch (cause) {
+    process.stderr.write(`stop failed: ${oneLine(cause)}\n`)
+  }
+  process.exit(exit)
+}

@@ -1,0 +1,87 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Figures of the keeper for Prometheus. */
+export type Metrics = {
+  /** Starts a step's clock; the function given stops it. */
+  step(name: string): () => void
+  /** A partition was reported so many milliseconds after its push-down's block was seen. */
+  reported(blockToReportMs: number): void
+  transaction(state: string): void
+  /** All figures in Prometheus' text format. */
+  text(): Promise<string>
+  contentType: string
+}
+
+/** What is asked when the figures are read. */
+export type MetricSources = {
+  headBlock(): number | null
+  headTime(): number | null
+  partitions(): Promise<{ state: string; count: number }[]>
+  jobs(): Promise<{ queue: string; state: string; count: number }[]>
+  liveWorlds(): number
+}
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+  const steps = new Histogram({
+    name: 'keeper_step_seconds',
+    help: 'Time that a step of a partition took.',
+    labelNames: ['step'],
+    buckets: seconds,
+    registers,
+  })
+  const reports = new Histogram({
+    name: 'keeper_block_to_report_seconds',
+    help: 'From the first sight of the block of a push-down to the mined report.',
+    buckets: seconds,
+    registers,
+  })
+  const transactions = new Counter({
+    name: 'keeper_transactions_total',
+    help: 'Transactions by how they ended.',
+    labelNames: ['state'],
+    registers,
+  })
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    collect: (gauge: Gauge) => void | Promise<void>,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        this.reset()
+        await collect(this)
+      },
+    })
+  gauge('keeper_head_block', 'Newest block taken in.', [], (all) => {
+    all.set(sources.headBlock() ?? -1)
+  })
+  gauge('keeper_head_age_seconds', 'Age of the newest block taken in.', [], (all) => {
+    const time = sources.headTime()
+    all.set(time === null ? -1 : Date.now() / 1_000 - time)
+  })
+  gauge('keeper_live_worlds', 'Worlds that live in this process.', [], (all) => {
+    all.set(sources.liveWorlds())
+  })
+  gauge('keeper_partitions', 'Partitions by state.', ['state'], async (all) => {
+    for (const { state, count } of await sources.partitions()) all.set({ state }, count)
+  })
+  gauge('keeper_jobs', 'Jobs by queue and state.', ['queue', 'state'], async (all) => {
+    for (const { queue, state, count } of await sources.jobs()) all.set({ queue, state }, count)
+  })
+  return {
+    step: (step) => steps.startTimer({ step }),
+    reported: (blockToReportMs) => reports.observe(blockToReportMs / 1_000),
+    transaction: (state) => transactions.inc({ state }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}

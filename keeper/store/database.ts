@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises'
+import { PGlite, type Transaction } from '@electric-sql/pglite'
+import { type Db as BossDb, fromPglite, PgBoss } from 'pg-boss'
+import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { acquireLock } from '../../sdk/node/lock.ts'
+import { errorFields, type Log } from '../log.ts'
+
+/** Runs one statement with `$1` parameters and gives its rows. JSON columns come parsed. */
+export type Query = <Row extends object>(sql: string, values?: readonly unknown[]) => Promise<Row[]>
+
+/** Statements that commit together. Only these may be run until the transaction ends. */
+export type Transact = { query: Query; boss: BossDb }
+
+/** A Postgres, in a folder or on a server, with the job queue in it. */
+export type Database = {
+  query: Query
+  /** @throws what `work` throws, after everything was rolled back; DATABASE_FAILED (retryable) from the database */
+  transaction<T>(work: (tx: Transact) => Promise<T>): Promise<T>
+  boss: PgBoss
+  /** Whether no other process can be working on it. */
+  isSole: boolean
+  close(): Promise<void>
+}
+
+const BOSS_SCHEMA = 'pgboss'
+const BOSS_OPTIONS = {
+  schema: BOSS_SCHEMA,
+  // Nothing is scheduled by time of day, and no job waits for another.
+  schedule: false,
+  flowIntervalSeconds: 3_600,
+}
+
+/**
+ * Opens PGlite in `folder`, which one process at a time may do: a second would silently lose what the first wrote.
+ * @throws LOCKED, DATABASE_FAILED
+ */
+export async function openFolder(folder: string, log: Log): Promise<Database> {
+  // Beside the folder, as the database wants it empty when it creates itself.
+  const lock = await acquireLock(`${folder}.lock`)
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    const pglite = await PGlite.create(folder).catch(fail)
+    const boss = new PgBoss({ ...BOSS_OPTIONS, db: fromPglite(pglite), backend: 'pglite' })
+    await startBoss(boss, log)
+    const query = (on: PGlite | Transaction): Query =>
+      async function run<Row extends object>(sql: string, values?: readonly unknown[]) {
+        const { rows } = await on.query<Row>(sql, values && [...values]).catch(fail)
+        return rows
+      }
+    return {
+      query: query(pglite),
+      boss,
+      isSole: true,
+      transaction: (work) =>
+        pglite.transaction((on) => {
+          const run = query(on)
+          return work({
+            query: run,
+            boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
+          })
+        }),
+      async close() {
+        await boss.stop({ graceful: false, close: false })
+        await pglite.close()
+        await lock.release()
+      },
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+/** Connects to a Postgres server. @throws DATABASE_FAILED */
+export async function openServer(url: string, log: Log): Promise<Database> {
+  const boss = new PgBoss({ ...BOSS_OPTIONS, connectionString: url })
+  await startBoss(boss, log)
+  const pool = boss.getDb()
+  const query = (on: BossDb): Query =>
+    async function run<Row extends object>(sql: string, values?: readonly unknown[]) {
+      const { rows } = await on.executeSql(sql, values && [...values]).catch(fail)
+      return rows as Row[]
+    }
+  return {
+    query: query(pool),
+    boss,
+    isSole: false,
+    async transaction(work) {
+      const transaction = await pool.beginTransaction!().catch(fail)
+      try {
+        const result = await work({ query: query(transaction.db), boss: transaction.db })
+        await transaction.commit().catch(fail)
+        return result
+      } catch (error) {
+        await transaction.rollback()
+        throw error
+      }
+    },
+    close: () => boss.stop({ graceful: false }),
+  }
+}
+
+async function startBoss(boss: PgBoss, log: Log): Promise<void> {
+  boss.on('error', (error) => log.error(errorFields(error), 'queue.failed'))
+  boss.on('warning', ({ message }) => log.warn({ message }, 'queue.warned'))
+  await boss.start().catch(fail)
+}
+
+function fail(cause: unknown): never {
+  throw new MultiverseError('DATABASE_FAILED', oneLine(cause), { cause, isRetryable: true })
+}

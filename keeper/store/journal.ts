@@ -1,0 +1,92 @@
+import {
+  type JournalEntry,
+  journalEntrySchema,
+  type JournalEvent,
+  type JournalPage,
+} from '../../sdk/journal.ts'
+import type { Database, Transact } from './database.ts'
+import type { Identity } from './identity.ts'
+
+/** The keeper's outbox: what happened, in the order in which it was written down. */
+export type Journal = {
+  /** Writes events in a transaction, as the last thing done in it, after those that were set aside before. */
+  append(tx: Transact, events: readonly JournalEvent[]): Promise<void>
+  /** Sets an event aside that tells of no stored state. It is written with the next ones, or soon. */
+  defer(event: JournalEvent): void
+  /** Writes what was set aside. */
+  flush(): Promise<void>
+  /** Entries after `after`, ascending, at most `limit`. */
+  page(after: number, limit: number): Promise<JournalPage>
+}
+
+/** An event that is set aside waits at most this long, milliseconds. */
+const DEFER_MS = 250
+
+/** The journal in the keeper's database. */
+export function createJournal(
+  db: Database,
+  identity: Identity,
+  onError: (error: unknown) => void,
+): Journal {
+  let deferred: JournalEvent[] = []
+  let timer: NodeJS.Timeout | undefined
+
+  async function append(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
+    const earlier = deferred
+    const all = [...earlier, ...events]
+    if (all.length === 0) return
+    deferred = []
+    try {
+      await write(tx, all)
+    } catch (error) {
+      deferred = [...earlier, ...deferred]
+      throw error
+    }
+  }
+
+  /** Taking numbers locks the head's row until the commit: they become visible in order and without gaps. */
+  async function write(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
+    await tx.query(
+      `with head as (
+        update keeper.journal_head set last = last + jsonb_array_length($1::jsonb) returning last
+      )
+      insert into keeper.journal (seq, at, event)
+      select head.last - jsonb_array_length($1::jsonb) + event.place, clock_timestamp(), event.value
+      from head, jsonb_array_elements($1::jsonb) with ordinality as event (value, place)`,
+      [JSON.stringify(events)],
+    )
+  }
+
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    if (deferred.length > 0) await db.transaction((tx) => append(tx, []))
+  }
+
+  return {
+    append,
+    flush,
+    defer(event) {
+      deferred.push(event)
+      timer ??= setTimeout(() => flush().catch(onError), DEFER_MS)
+    },
+    async page(after, limit) {
+      const rows = await db.query<{ seq: number | string; at: Date; event: JournalEvent }>(
+        `select seq, at, event from keeper.journal where seq > $1 order by seq limit $2`,
+        [after, limit],
+      )
+      const [head] = await db.query<{ last: number | string }>(
+        `select last from keeper.journal_head`,
+      )
+      const entries = rows.map(({ seq, at, event }): JournalEntry =>
+        journalEntrySchema.parse({
+          ...identity,
+          seq: Number(seq),
+          at: at.toISOString(),
+          event,
+        }),
+      )
+      return { ...identity, entries, last: Number(head?.last ?? 0) }
+    },
+  }
+}

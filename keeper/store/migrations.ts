@@ -1,0 +1,144 @@
+import { MultiverseError } from '../../sdk/errors.ts'
+import type { Database } from './database.ts'
+
+/** Each a list of statements; its place is its version. Never edited once released: a change is a new one. */
+const MIGRATIONS: readonly (readonly string[])[] = [
+  [
+    // One row: who this keeper is and which deployment its books are about.
+    `create table keeper.identity (
+      one boolean primary key default true check (one),
+      keeper_id text not null,
+      epoch int not null,
+      deployment jsonb not null
+    )`,
+    `create table keeper.journal (
+      seq int8 primary key,
+      at timestamptz not null,
+      event jsonb not null
+    )`,
+    `create table keeper.journal_head (one boolean primary key default true check (one), last int8 not null)`,
+    `insert into keeper.journal_head (last) values (0)`,
+    // The newest blocks taken in.
+    `create table keeper.blocks (
+      number int primary key,
+      hash text not null,
+      parent_hash text not null,
+      timestamp int8 not null
+    )`,
+    // asked_block is null while the asking stands in no block of the chain, resolved_block likewise.
+    `create table keeper.questions (
+      id text primary key,
+      oracle text not null,
+      outcomes int not null,
+      deadline double precision not null,
+      spec_hash text not null,
+      asked_block int,
+      resolved_block int,
+      winner int,
+      is_expired boolean
+    )`,
+    `create index questions_resolved on keeper.questions (resolved_block)`,
+    `create index questions_open on keeper.questions (deadline) where resolved_block is null`,
+    `create table keeper.spec_uris (
+      question text not null,
+      block int not null,
+      index int not null,
+      uri text not null,
+      primary key (question, block, index)
+    )`,
+    `create table keeper.specs (spec_hash text primary key, json text not null)`,
+    // trigger_* is the push-down it began with; trigger_block is null when that stands in no block of the chain.
+    // questions: those of the path and the partition's own.
+    `create table keeper.partitions (
+      key text primary key,
+      parent text not null,
+      question text not null,
+      path jsonb not null,
+      questions jsonb not null,
+      trigger_block int,
+      trigger_index int not null,
+      trigger_tx text not null,
+      seen_at double precision not null,
+      state text not null,
+      error jsonb,
+      wait_block int,
+      report_tx text,
+      report_block int,
+      timings jsonb not null default '{}'
+    )`,
+    `create index partitions_question on keeper.partitions (question)`,
+    `create index partitions_questions on keeper.partitions using gin (questions)`,
+    `create index partitions_trigger on keeper.partitions (trigger_block)`,
+    `create index partitions_open on keeper.partitions (state)
+      where state in ('running', 'reported', 'answered')`,
+    // A step is intended before its effect and done after it, with what it came to.
+    `create table keeper.steps (
+      partition text not null references keeper.partitions (key) on delete cascade,
+      name text not null,
+      state text not null,
+      attempt int not null,
+      output jsonb,
+      primary key (partition, name)
+    )`,
+    // Snapshots of verses' worlds after their program ran, made when a nested partition or the merge needs one.
+    `create table keeper.verse_snapshots (
+      partition text not null references keeper.partitions (key) on delete cascade,
+      outcome int not null,
+      snapshot_id text not null,
+      primary key (partition, outcome)
+    )`,
+    // What the keeper is to answer as an oracle, and what became of it.
+    `create table keeper.answers (
+      question text primary key,
+      outcome int not null,
+      source text not null,
+      state text not null,
+      error jsonb,
+      wait_block int,
+      tx text,
+      block int
+    )`,
+    // Signed transactions, stored before they are sent.
+    `create table keeper.txs (
+      hash text primary key,
+      purpose text not null,
+      sender text not null,
+      nonce int not null,
+      raw text not null,
+      state text not null,
+      block int,
+      block_hash text,
+      created_at timestamptz not null default now()
+    )`,
+    `create index txs_purpose on keeper.txs (purpose)`,
+    `create index txs_pending on keeper.txs (sender, nonce) where state = 'signed'`,
+    `create table keeper.nonces (sender text primary key, next int not null)`,
+  ],
+]
+
+/**
+ * Brings the keeper's tables up to date.
+ * @throws SCHEMA_TOO_NEW when a later program wrote them
+ */
+export async function migrate(db: Database): Promise<void> {
+  await db.transaction(async ({ query }) => {
+    // Two keepers may start on one server at the same moment.
+    await query(`select pg_advisory_xact_lock(hashtext('keeper.migrations'))`)
+    await query(`create schema if not exists keeper`)
+    await query(`create table if not exists keeper.migrations (version int primary key)`)
+    const [row] = await query<{ version: number }>(
+      `select coalesce(max(version), 0)::int as version from keeper.migrations`,
+    )
+    const present = row?.version ?? 0
+    if (present > MIGRATIONS.length)
+      throw new MultiverseError(
+        'SCHEMA_TOO_NEW',
+        `the keeper's tables have version ${present}, this program knows ${MIGRATIONS.length}`,
+      )
+    for (const [index, statements] of MIGRATIONS.entries()) {
+      if (index < present) continue
+      for (const statement of statements) await query(statement)
+      await query(`insert into keeper.migrations (version) values ($1)`, [index + 1])
+    }
+  })
+}

@@ -1,0 +1,331 @@
+import type { Address, Hex } from 'viem'
+import { MultiverseError } from '../../sdk/errors.ts'
+import type { Path } from '../../sdk/ids.ts'
+import type { JournalEvent } from '../../sdk/journal.ts'
+import type { StepName } from '../jobs/machine.ts'
+import type { Database, Query, Transact } from './database.ts'
+import type { Journal } from './journal.ts'
+
+/** Why something failed, in a form that can be stored. */
+export type Failure = { code: string; message: string }
+
+/** What a verse's world came to. Costs are 18-decimal integers as text. */
+export type WorldOutcome = {
+  outcome: number
+  /** Null when its program failed. */
+  stateRoot: Hex | null
+  cost: string | null
+  error: Failure | null
+  tookMs: number
+}
+
+/** What each step leaves behind. */
+export type StepOutputs = {
+  spec: { specHash: Hex }
+  base: { instanceId: string; snapshotId: string | null }
+  snapshot: { snapshotId: string; stateRoot: Hex }
+  branch: { instanceIds: string[] }
+  execute: { worlds: WorldOutcome[]; winner: number | null }
+  report: { tx: Hex; block: number }
+  answer: { outcome: number }
+  merge: { outcome: number; snapshotId: string | null }
+}
+
+/** Milliseconds each part of a partition took. */
+export type Timings = {
+  snapshotMs?: number
+  branchMs?: number
+  executeMs?: number
+  reportMs?: number
+  /** From the first sight of the push-down's block to the mined report. */
+  blockToReportMs?: number
+}
+
+export type PartitionState =
+  | 'running'
+  | 'reported'
+  | 'answered'
+  | 'resolved'
+  | 'failed'
+  | 'cancelled'
+
+/** A question as far as the books know it. Block numbers are null while nothing on the chain says so. */
+export type QuestionRecord = {
+  id: Hex
+  oracle: Address
+  outcomes: number
+  /** Unix seconds. */
+  deadline: number
+  specHash: Hex
+  askedBlock: number | null
+  resolvedBlock: number | null
+  winner: number | null
+  isExpired: boolean
+}
+
+/** A partition with everything that decides about it. */
+export type PartitionRecord = {
+  key: Hex
+  parent: Hex
+  path: Path
+  question: QuestionRecord
+  /** The questions of the parent's path that are known. */
+  ancestors: QuestionRecord[]
+  triggerBlock: number | null
+  triggerTx: Hex
+  seenAt: number
+  state: PartitionState
+  error: Failure | null
+  steps: Partial<{ [K in StepName]: { isDone: boolean; attempt: number; output: StepOutputs[K] } }>
+  reportTx: Hex | null
+  reportBlock: number | null
+  answer: { outcome: number; source: string; state: string; tx: Hex | null } | null
+  timings: Timings
+  /** The spec's JSON, once it was found. */
+  specJson: string | null
+}
+
+/** Changes of a partition that commit together. */
+export type Transition = {
+  /** A step that is done, with what it came to. */
+  done?: { [K in StepName]: { step: K; output: StepOutputs[K] } }[StepName]
+  /** A step whose effect comes next. */
+  intend?: StepName | undefined
+  state?: PartitionState
+  error?: Failure | null
+  /** Do nothing before the head is this block. */
+  waitBlock?: number
+  report?: { tx: Hex; block: number }
+  timings?: Timings
+  events?: readonly JournalEvent[]
+}
+
+/** A verse as one of the answers to a question that split a parent. */
+export type Opening = { parent: Hex; question: Hex; outcome: number }
+
+/** The partitions' side of the keeper's database. */
+export type PartitionStore = {
+  load(key: Hex): Promise<PartitionRecord>
+  list(): Promise<PartitionRecord[]>
+  find(parent: Hex, question: Hex): Promise<PartitionRecord | null>
+  /** Those of the given partitions that were begun, first begun first. */
+  openers(openings: Opening[]): Promise<{ key: Hex; outcome: number }[]>
+  /**
+   * Commits the transition decided from the partition as it is in the same transaction, unless that is null; says
+   * whether it did.
+   */
+  decide(key: Hex, decide: (record: PartitionRecord) => Transition | null): Promise<boolean>
+  /** The snapshot of a verse's world after its program ran, if one was made. */
+  verseSnapshot(key: Hex, outcome: number): Promise<string | null>
+  /** Remembers it, or with null forgets it. */
+  setVerseSnapshot(
+    key: Hex,
+    outcome: number,
+    snapshotId: string | null,
+    events: readonly JournalEvent[],
+  ): Promise<void>
+  /** Commits a transition, and with it whatever `also` writes. Gives the attempt of the step intended, else 0. */
+  commit(key: Hex, transition: Transition, also?: (tx: Transact) => Promise<void>): Promise<number>
+  counts(): Promise<{ state: string; count: number }[]>
+}
+
+type QuestionRow = {
+  id: Hex
+  oracle: Address
+  outcomes: number
+  deadline: number
+  spec_hash: Hex
+  asked_block: number | null
+  resolved_block: number | null
+  winner: number | null
+  is_expired: boolean | null
+}
+
+type Row = {
+  key: Hex
+  parent: Hex
+  path: Path
+  trigger_block: number | null
+  trigger_tx: Hex
+  seen_at: number
+  state: PartitionState
+  error: Failure | null
+  report_tx: Hex | null
+  report_block: number | null
+  timings: Timings
+  own: QuestionRow | null
+  ancestors: QuestionRow[]
+  steps: Record<string, { isDone: boolean; attempt: number; output: unknown }>
+  answer: PartitionRecord['answer']
+  spec_json: string | null
+}
+
+const SELECT = `
+  select p.key, p.parent, p.path, p.trigger_block, p.trigger_tx, p.seen_at, p.state, p.error,
+    p.report_tx, p.report_block, p.timings,
+    to_jsonb(q) as own,
+    (select coalesce(jsonb_agg(to_jsonb(a)), '[]') from keeper.questions a
+      where p.questions ? a.id and a.id <> p.question) as ancestors,
+    (select coalesce(jsonb_object_agg(s.name, jsonb_build_object(
+        'isDone', s.state = 'done', 'attempt', s.attempt, 'output', s.output)), '{}')
+      from keeper.steps s where s.partition = p.key) as steps,
+    (select jsonb_build_object('outcome', a.outcome, 'source', a.source, 'state', a.state, 'tx', a.tx)
+      from keeper.answers a where a.question = p.question) as answer,
+    (select s.json from keeper.specs s where s.spec_hash = q.spec_hash) as spec_json
+  from keeper.partitions p left join keeper.questions q on q.id = p.question`
+
+/** Partitions and their steps. */
+export function createPartitionStore(db: Database, journal: Journal): PartitionStore {
+  async function load(query: Query, key: Hex): Promise<PartitionRecord> {
+    const [row] = await query<Row>(`${SELECT} where p.key = $1`, [key])
+    if (!row) throw new MultiverseError('UNKNOWN_PARTITION', `no partition ${key}`)
+    return record(row)
+  }
+
+  async function write(tx: Transact, key: Hex, transition: Transition): Promise<number> {
+    const attempt = await writeSteps(tx.query, key, transition)
+    await writePartition(tx.query, key, transition)
+    return attempt
+  }
+
+  return {
+    load: (key) => load(db.query, key),
+    async list() {
+      const rows = await db.query<Row>(
+        `${SELECT} where p.state <> 'cancelled' order by p.trigger_block, p.trigger_index`,
+      )
+      return rows.map(record)
+    },
+    async find(parent, question) {
+      const [row] = await db.query<Row>(
+        `${SELECT} where p.parent = $1 and p.question = $2 and p.state <> 'cancelled'`,
+        [parent, question],
+      )
+      return row ? record(row) : null
+    },
+    openers: (openings) =>
+      db.query<{ key: Hex; outcome: number }>(
+        `select p.key, opening.outcome from keeper.partitions p
+        join jsonb_to_recordset($1::jsonb) as opening (parent text, question text, outcome int)
+          on p.parent = opening.parent and p.question = opening.question
+        where p.trigger_block is not null order by p.trigger_block, p.trigger_index`,
+        [JSON.stringify(openings)],
+      ),
+    commit: (key, transition, also) =>
+      db.transaction(async (tx) => {
+        const attempt = await write(tx, key, transition)
+        await also?.(tx)
+        await journal.append(tx, transition.events ?? [])
+        return attempt
+      }),
+    decide: (key, decide) =>
+      db.transaction(async (tx) => {
+        const transition = decide(await load(tx.query, key))
+        if (!transition) return false
+        await write(tx, key, transition)
+        await journal.append(tx, transition.events ?? [])
+        return true
+      }),
+    async verseSnapshot(key, outcome) {
+      const [row] = await db.query<{ snapshot_id: string }>(
+        `select snapshot_id from keeper.verse_snapshots where partition = $1 and outcome = $2`,
+        [key, outcome],
+      )
+      return row?.snapshot_id ?? null
+    },
+    setVerseSnapshot: (key, outcome, snapshotId, events) =>
+      db.transaction(async (tx) => {
+        await tx.query(`delete from keeper.verse_snapshots where partition = $1 and outcome = $2`, [
+          key,
+          outcome,
+        ])
+        if (snapshotId !== null)
+          await tx.query(
+            `insert into keeper.verse_snapshots (partition, outcome, snapshot_id) values ($1, $2, $3)`,
+            [key, outcome, snapshotId],
+          )
+        await journal.append(tx, events)
+      }),
+    counts: () =>
+      db.query(`select state, count(*)::int as count from keeper.partitions group by state`),
+  }
+}
+
+async function writeSteps(query: Query, key: Hex, { done, intend }: Transition): Promise<number> {
+  if (done)
+    await query(
+      `insert into keeper.steps (partition, name, state, attempt, output) values ($1, $2, 'done', 1, $3)
+      on conflict (partition, name) do update set state = 'done', output = excluded.output`,
+      [key, done.step, JSON.stringify(done.output)],
+    )
+  if (!intend) return 0
+  const [row] = await query<{ attempt: number }>(
+    `insert into keeper.steps (partition, name, state, attempt) values ($1, $2, 'intended', 1)
+    on conflict (partition, name) do update set state = 'intended', attempt = steps.attempt + 1
+    returning attempt`,
+    [key, intend],
+  )
+  return row!.attempt
+}
+
+async function writePartition(query: Query, key: Hex, transition: Transition): Promise<void> {
+  const { state, error, waitBlock, report, timings } = transition
+  if (!state && error === undefined && waitBlock === undefined && !report && !timings) return
+  await query(
+    `update keeper.partitions set
+      state = coalesce($2, state),
+      error = case when $3 then $4::jsonb else error end,
+      wait_block = coalesce($5, wait_block),
+      report_tx = coalesce($6, report_tx),
+      report_block = coalesce($7, report_block),
+      timings = timings || $8::jsonb
+    where key = $1`,
+    [
+      key,
+      state ?? null,
+      error !== undefined,
+      error ? JSON.stringify(error) : null,
+      waitBlock ?? null,
+      report?.tx ?? null,
+      report?.block ?? null,
+      JSON.stringify(timings ?? {}),
+    ],
+  )
+}
+
+function record(row: Row): PartitionRecord {
+  if (!row.own)
+    throw new MultiverseError('UNKNOWN_QUESTION', `the question of partition ${row.key} is unknown`)
+  return {
+    key: row.key,
+    parent: row.parent,
+    path: row.path,
+    question: question(row.own),
+    ancestors: row.ancestors.map(question),
+    triggerBlock: row.trigger_block,
+    triggerTx: row.trigger_tx,
+    seenAt: row.seen_at,
+    state: row.state,
+    error: row.error,
+    steps: row.steps as PartitionRecord['steps'],
+    reportTx: row.report_tx,
+    reportBlock: row.report_block,
+    answer: row.answer,
+    timings: row.timings,
+    specJson: row.spec_json,
+  }
+}
+
+function question(row: QuestionRow): QuestionRecord {
+  return {
+    id: row.id,
+    oracle: row.oracle,
+    outcomes: row.outcomes,
+    deadline: row.deadline,
+    specHash: row.spec_hash,
+    askedBlock: row.asked_block,
+    resolvedBlock: row.resolved_block,
+    winner: row.winner,
+    isExpired: row.is_expired ?? false,
+  }
+}

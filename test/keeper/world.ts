@@ -1,0 +1,184 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Hex } from 'viem'
+import { createLog } from '../../keeper/log.ts'
+import { openFolder } from '../../keeper/store/database.ts'
+import { migrate } from '../../keeper/store/migrations.ts'
+import type { PartitionView } from '../../keeper/views.ts'
+import { approve, ask, mint, pushDown } from '../../sdk/actions.ts'
+import { type Path, questionId } from '../../sdk/ids.ts'
+import { type JournalEntry, journalPageSchema } from '../../sdk/journal.ts'
+import { dataPaths } from '../../sdk/node/data.ts'
+import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
+import { parseSpec, type Spec, specDataUri } from '../../sdk/spec.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+
+// What the keeper's tests share: data folders, specs, questions, and a client of its socket.
+
+/** The keeper's account among the chain's, and a wallet that is only a user. */
+export const KEEPER = 9
+export const USER = 0
+const DEPLOYER = 8
+
+/** Data folders that begin with a database that is made already, as making one takes seconds. */
+export type Folders = {
+  create(chain: Pick<LocalChain, 'deployment'>): Promise<string>
+  remove(): Promise<void>
+}
+
+export async function createFolders(): Promise<Folders> {
+  const root = await mkdtemp(join(tmpdir(), 'keeper-test-'))
+  const template = join(root, 'template')
+  const db = await openFolder(template, createLog('silent'))
+  await migrate(db)
+  await db.close()
+  let count = 0
+  return {
+    async create({ deployment }) {
+      const dataDir = join(root, `data-${++count}`)
+      await cp(template, dataPaths(dataDir).keeper, { recursive: true })
+      await writeFile(dataPaths(dataDir).deployment, JSON.stringify(deployment))
+      return dataDir
+    },
+    remove: () => rm(root, { recursive: true, force: true }),
+  }
+}
+
+/** A spec of three verses whose programs cost 4, 3 and 5, after a setup that they build on. */
+export function spec(changes: Partial<Spec> = {}): Spec {
+  return {
+    version: 1,
+    title: 'Which road?',
+    verses: [
+      { name: 'nash', strategy: 'selfish', trit: -1, probability: '0.45' },
+      { name: 'optimal', strategy: 'cooperative', trit: 0, probability: '0.35' },
+      { name: 'chaos', strategy: 'random', trit: 1, probability: '0.2' },
+    ],
+    void: { name: 'void', probability: '0' },
+    setup: 'globalThis.base = 3',
+    program: `
+      globalThis.base += Math.random() * 0
+      const extra = { selfish: 1, cooperative: 0, random: 2 }[input.verse.strategy]
+      return { cost: globalThis.base + extra }`,
+    needs: { parallel: true, optimize: false, verify: false },
+    outcome: { source: 'manual' },
+    seed: 1069,
+    ...changes,
+  }
+}
+
+/** A spec with one program for all verses. */
+export const programmed = (program: string, changes: Partial<Spec> = {}) =>
+  spec({ program, ...changes })
+
+export type Asked = { question: Hex; json: string }
+
+/** Asks a question whose oracle is the keeper. Each call asks another one. */
+export async function askQuestion(
+  chain: LocalChain,
+  asked: Spec,
+  options: { uri?: string; deadlineInS?: number; specHash?: Hex; oracle?: Hex } = {},
+): Promise<Asked> {
+  const json = JSON.stringify(asked)
+  const { specHash } = parseSpec(json)
+  const { timestamp } = await chain.publicClient.getBlock()
+  const terms = {
+    oracle: options.oracle ?? chain.accounts[KEEPER]!.address,
+    outcomes: asked.verses.length + 1,
+    // Distinct, so that equal specs make distinct questions.
+    deadline: timestamp + BigInt(options.deadlineInS ?? 100_000) + BigInt(++questions),
+    specHash: options.specHash ?? specHash,
+    termsHash: `0x${'0'.repeat(64)}` as Hex,
+  }
+  const { multiverse } = chain.deployment.addresses
+  await ask(chain.wallet(USER), { multiverse, ...terms, uri: options.uri ?? specDataUri(json) })
+  return { question: questionId(terms), json }
+}
+let questions = 0
+
+/** Gives the user tokens that the ledger may take. */
+export async function fund(chain: LocalChain): Promise<void> {
+  const { token, multiverse } = chain.deployment.addresses
+  const to = chain.accounts[USER]!.address
+  await mint(chain.wallet(DEPLOYER), { token, to, amount: 10n ** 24n })
+  await approve(chain.wallet(USER), { token, spender: multiverse, amount: 10n ** 24n })
+}
+
+export const push = (chain: LocalChain, question: Hex, path: Path = [], amount = 100n) =>
+  pushDown(chain.wallet(USER), { ...chain.deployment.addresses, path, question, amount })
+
+/** A client of a keeper's socket and HTTP. */
+export type KeeperClient = {
+  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>
+  partition(parent: Hex, question: Hex): Promise<PartitionView | null>
+  /** Waits until a partition is as wanted. */
+  until(
+    parent: Hex,
+    question: Hex,
+    wanted: (partition: PartitionView) => boolean,
+  ): Promise<PartitionView>
+  answer(question: Hex, outcome: number | string): Promise<{ status: number; body: unknown }>
+}
+
+export function keeperClient(dataDir: string): KeeperClient {
+  async function call(method: string, path: string, body?: unknown) {
+    const socketPath = await keeperSocketPath(dataDir)
+    return new Promise<{ status: number; body: unknown }>((resolve, reject) => {
+      const sent = request({ socketPath, method, path, agent: false }, (response) => {
+        let text = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => (text += chunk))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as unknown }),
+        )
+        response.on('error', reject)
+      })
+      sent.on('error', reject)
+      sent.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  }
+  async function partition(parent: Hex, question: Hex) {
+    const { status, body } = await call('GET', `/partitions/${parent}/${question}`)
+    return status === 200 ? (body as PartitionView) : null
+  }
+  return {
+    call,
+    partition,
+    until: (parent, question, wanted) =>
+      eventually(`partition ${question}`, async () => {
+        // It may be starting again.
+        const present = await partition(parent, question).catch(() => null)
+        return { value: present, isReached: present !== null && wanted(present) }
+      }) as Promise<PartitionView>,
+    answer: (question, outcome) => call('POST', '/answers', { question, outcome }),
+  }
+}
+
+/** Everything in a keeper's journal so far. */
+export async function readJournal(port: number): Promise<JournalEntry[]> {
+  const entries: JournalEntry[] = []
+  for (;;) {
+    const response = await fetch(`http://127.0.0.1:${port}/journal?after=${entries.length}&limit=100`)
+    const page = journalPageSchema.parse(await response.json())
+    entries.push(...page.entries)
+    if (page.entries.length === 0) return entries
+  }
+}
+
+/** Asks again and again until the answer is good; fails after a while with the last one. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<{ value: T; isReached: boolean }>,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    const { value, isReached } = await look()
+    if (isReached) return value
+    if (Date.now() > deadline)
+      throw new Error(`${what} did not come to pass; last seen: ${JSON.stringify(value)}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
