@@ -5,8 +5,10 @@ import {
   type DeployConfig,
   type DeploymentResult,
   type EIP1193Provider,
+  wipe,
 } from '@nomicfoundation/ignition-core'
 import { type Address, getAddress, type Hex, hexToNumber } from 'viem'
+import { z } from 'zod'
 import { type Deployment, deploymentSchema } from '../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
@@ -70,18 +72,20 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
     artifactResolver: createArtifactResolver(!isLocal),
     provider,
     config,
-    deploymentDir: paths.ignition,
+    deploymentDir: join(paths.ignition, 'journal'),
     deploymentParameters: {},
     accounts: [sender],
     ignitionModule: withToken ? demoModule : multiverseModule,
+    isLocal,
   })
+  const token = contracts.get('TestToken')
   const deployment = deploymentSchema.parse({
     version: 1,
     chainId,
     addresses: {
       multiverse: contracts.get('Multiverse'),
       worlds: contracts.get('Worlds'),
-      token: contracts.get('TestToken'),
+      ...(token === undefined ? {} : { token }),
     },
     startBlock: start.startBlock,
     startBlockHash: start.startBlockHash,
@@ -131,14 +135,20 @@ async function readExisting(dataDir: string): Promise<Deployment | undefined> {
   }
 }
 
+type Run = Parameters<typeof runModule>[0] & { deploymentDir: string; isLocal: boolean }
+
 /** Runs the module and gives the addresses by contract name. */
-async function run(parameters: Parameters<typeof runModule>[0]): Promise<Map<string, Address>> {
+async function run(parameters: Run): Promise<Map<string, Address>> {
   let result: DeploymentResult
   try {
     result = await runModule(parameters)
   } catch (error) {
     if (isMultiverseError(error)) throw error
-    throw new MultiverseError('DEPLOY_FAILED', oneLine(error), { cause: error })
+    const lost = lostTransaction(error)
+    if (lost === undefined)
+      throw new MultiverseError('DEPLOY_FAILED', oneLine(error), { cause: error })
+    await forget(lost, parameters)
+    return run(parameters)
   }
   if (!('contracts' in result))
     throw new MultiverseError('DEPLOY_FAILED', `${result.type}: ${firstReason(result)}`)
@@ -148,6 +158,36 @@ async function run(parameters: Parameters<typeof runModule>[0]): Promise<Map<str
       getAddress(address),
     ]),
   )
+}
+
+const lostSchema = z.object({
+  errorCode: z.literal('HHE10410'),
+  messageArguments: z.object({ futureId: z.string(), nonce: z.number(), sender: z.string() }),
+})
+type Lost = z.infer<typeof lostSchema>['messageArguments']
+
+/** The transaction that an earlier run was about to send when it was cut short, if that is what ignition complains of. */
+function lostTransaction(error: unknown): Lost | undefined {
+  return lostSchema.safeParse(error).data?.messageArguments
+}
+
+/**
+ * Takes a transaction that was never sent out of the journal, so that it is sent now. On a local chain one that was sent
+ * costs nothing, and the deployment is begun again.
+ * @throws DEPLOY_INTERRUPTED when it may have been sent: only its sender can tell what became of it
+ */
+async function forget(
+  { futureId, nonce, sender }: Lost,
+  { provider, deploymentDir, artifactResolver, isLocal }: Run,
+): Promise<void> {
+  const count = await request(provider, 'eth_getTransactionCount', [sender, 'pending'])
+  if (hexToNumber(count as Hex) <= nonce) return wipe(deploymentDir, artifactResolver, futureId)
+  if (!isLocal)
+    throw new MultiverseError(
+      'DEPLOY_INTERRUPTED',
+      `the last run may have sent nonce ${nonce} of ${sender} for ${futureId}: remove ${deploymentDir} to deploy anew`,
+    )
+  await rm(deploymentDir, { recursive: true, force: true })
 }
 
 function firstReason(result: Exclude<DeploymentResult, { contracts: unknown }>): string {

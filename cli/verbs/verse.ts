@@ -2,7 +2,7 @@ import { type Address, formatUnits, type Hex, zeroHash } from 'viem'
 import { readContract } from 'viem/actions'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { contractError } from '../../sdk/actions.ts'
-import { ROOT, verseId } from '../../sdk/ids.ts'
+import { type Path, removeAnswer, verseId } from '../../sdk/ids.ts'
 import { type CommonOptions, type Context, openContext } from '../context.ts'
 import { isPossible } from '../ledger.ts'
 import { type Result, table } from '../output.ts'
@@ -22,7 +22,7 @@ export async function verseVerb(text: string, options: VerseOptions): Promise<Re
   const verse = verseId(path)
   const [drawn, world] = await readNotebook(context, keeper, verse)
   const isLive = await isPossible(context, path)
-  const hasReport = verse === ROOT || drawn.verseId !== zeroHash
+  const hasReport = path.length === 0 || (await isReported(context, keeper, path))
   const hasWorld = world.stateRoot !== zeroHash
   const name = await formatPath(path, catalog)
   const probability = hasReport ? formatUnits(drawn.probability, 18) : null
@@ -38,7 +38,7 @@ export async function verseVerb(text: string, options: VerseOptions): Promise<Re
     verse,
     name,
     path: await describePath(path, catalog),
-    parent: hasReport && verse !== ROOT ? drawn.parentId : null,
+    parent: hasReport && path.length > 0 ? drawn.parentId : null,
     children: drawn.children,
     probability,
     live: isLive,
@@ -74,6 +74,29 @@ async function readNotebook({ client, deployment }: Context, keeper: Address, ve
       readContract(client, { ...call, functionName: 'verse', args: [keeper, verse] }),
       readContract(client, { ...call, functionName: 'world', args: [keeper, verse] }),
     ])
+  } catch (error) {
+    throw contractError(error)
+  }
+}
+
+/** Whether the keeper reported a partition that opens this verse, from whichever parent. */
+async function isReported(
+  { client, deployment }: Context,
+  keeper: Address,
+  path: Path,
+): Promise<boolean> {
+  try {
+    const hashes = await Promise.all(
+      path.map(({ question }) =>
+        readContract(client, {
+          address: deployment.addresses.worlds,
+          abi: worldsAbi,
+          functionName: 'reportHash',
+          args: [keeper, verseId(removeAnswer(path, question)), question],
+        }),
+      ),
+    )
+    return hashes.some((hash) => hash !== zeroHash)
   } catch (error) {
     throw contractError(error)
   }
