@@ -241,13 +241,13 @@ contract CommitteeOracleTest is OracleBase {
         address stranger = vm.addr(privateKey);
         ICommitteeOracle.Proof memory proof = ICommitteeOracle.Proof(2, new address[](6), new bytes[](6));
         bytes32 hash = committee.digest(question, 2);
-        uint256 at = 0;
-        while (at < 5 && members[at] < stranger) ++at;
+        uint256 place = 0;
+        while (place < 5 && members[place] < stranger) ++place;
         for (uint256 i = 0; i < 6; ++i) {
             (proof.signers[i], proof.signatures[i]) =
-                i == at
+                i == place
                     ? (stranger, _sign(privateKey, hash))
-                    : (members[i < at ? i : i - 1], _sign(keys[i < at ? i : i - 1], hash));
+                    : (members[i < place ? i : i - 1], _sign(keys[i < place ? i : i - 1], hash));
         }
         _expect(abi.encodeWithSelector(ICommitteeOracle.NotMember.selector, stranger));
         _settle(proof);

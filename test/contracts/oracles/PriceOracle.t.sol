@@ -96,17 +96,17 @@ contract PriceOracleTest is OracleBase {
     }
 
     function test_settle_putsAPriceAtAThresholdIntoTheBucketAbove() public {
-        int256[8] memory at = [int256(1), 999, 1000, 1999, 2000, 2999, 3000, type(int256).max];
+        int256[8] memory prices_ = [int256(1), 999, 1000, 1999, 2000, 2999, 3000, type(int256).max];
         uint8[8] memory bucket = [0, 0, 1, 1, 2, 2, 3, 3];
         feed.push(1, TIME - 1);
-        for (uint256 i = 0; i < at.length; ++i) {
+        for (uint256 i = 0; i < prices_.length; ++i) {
             key.specHash = bytes32(i);
             question = _askOf(prices, key, terms);
             feed.nextPhase();
             IPriceOracle.Terms memory changed = _terms();
             changed.phase = uint16(2 + i);
             _use(changed);
-            vm.assertEq(_settle(_boundary(at[i], 0)), 1 << bucket[i], "bucket");
+            vm.assertEq(_settle(_boundary(prices_[i], 0)), 1 << bucket[i], "bucket");
         }
     }
 
@@ -173,12 +173,12 @@ contract PriceOracleTest is OracleBase {
 
     /// @notice Of all rounds of a feed at most one settles, whatever their times.
     function test_fuzz_settle_exactlyOneRoundIsTheFirst(uint32[8] memory gaps) public {
-        uint256 at = TIME - 2 hours;
+        uint256 written = TIME - 2 hours;
         uint256 first = 0;
         for (uint64 i = 1; i <= 8; ++i) {
-            at += _bound(gaps[i - 1], 0, 1 hours);
-            feed.push(int256(uint256(i)), at);
-            if (first == 0 && at >= TIME) first = i;
+            written += _bound(gaps[i - 1], 0, 1 hours);
+            feed.push(int256(uint256(i)), written);
+            if (first == 0 && written >= TIME) first = i;
         }
         for (uint64 i = 1; i <= 8; ++i) {
             (bool ok, ) = address(prices).call(abi.encodeCall(IOracle.settle, (key, terms, abi.encode(_round(1, i)))));
