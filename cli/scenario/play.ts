@@ -13,9 +13,9 @@ import { type Summary, summarize } from './summary.ts'
 export async function playScenario(
   stack: Stack,
   { outcome, degree }: { outcome: Outcome; degree: number },
-  { progress, signal }: { progress: Progress; signal: AbortSignal },
+  progress: Progress,
 ): Promise<Summary> {
-  const { deployment, record, dataDir } = stack
+  const { deployment, record, dataDir, signal } = stack
   const client = createReadClient(record.urls.rpc)
   const ledger = { client, deployment }
   progress.say(`contracts stand on chain ${deployment.chainId} (${Math.round(stack.deployMs)} ms)`)

@@ -29,6 +29,8 @@ export type Stack = {
   keeperReady: Promise<void>
   /** Resolves when everything serves current data. */
   ready: Promise<void>
+  /** Aborted when the user wants to end, or the stack is being stopped. */
+  signal: AbortSignal
   /** Ends every process and gives the data folder free. Idempotent. */
   stop: () => Promise<void>
 }
@@ -52,10 +54,13 @@ const READY_MS = 60_000
  * @throws PORT_TAKEN, LOCKED, NOT_A_DATA_FOLDER, OTHER_CHAIN, CHILD_DIED, NOT_READY and what `deploy` throws
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { dataDir, say, signal } = options
+  const { dataDir, say } = options
+  const ending = new AbortController()
+  const signal = AbortSignal.any([options.signal, ending.signal])
   const lock = await openFolder(dataDir)
   let supervisor: Supervisor | undefined
   const stop = async () => {
+    ending.abort()
     await supervisor?.stop(['keeper', 'analytics', 'indexer'])
     // Last, as the others may have something to finish on it.
     await supervisor?.stop(['chain'])
@@ -100,7 +105,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ]).then(() => {})
     // Whoever waits for one of them only must not find the other's failure unhandled.
     for (const promise of [keeperReady, ready]) promise.catch(() => {})
-    return { dataDir, record, deployment, deployMs, supervisor, keeperReady, ready, stop }
+    return { dataDir, record, deployment, deployMs, supervisor, keeperReady, ready, signal, stop }
   } catch (error) {
     await stop()
     throw error

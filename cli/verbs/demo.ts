@@ -50,7 +50,7 @@ async function demonstrate(
   })
   try {
     return await Promise.race([
-      playScenario(stack, options, { progress, signal }),
+      playScenario(stack, options, progress),
       stack.supervisor.failure,
       interrupted(signal),
     ])

@@ -36,11 +36,11 @@ export async function upVerb(options: UpOptions, deps: Deps): Promise<void> {
   }
 }
 
-async function stayUp(stack: Stack, options: UpOptions, { progress, signal, ready }: Deps) {
+async function stayUp(stack: Stack, options: UpOptions, { progress, ready }: Deps) {
   let summary = await readSummary(stack.dataDir)
   let hasHeld = true
   if (options.scenario === true && summary === undefined) {
-    const { ok, ...played } = await playScenario(stack, options, { progress, signal })
+    const { ok, ...played } = await playScenario(stack, options, progress)
     summary = played
     hasHeld = ok
     await writeSummary(stack.dataDir, summary)
