@@ -52,7 +52,9 @@ await runService(async () => {
   }
 })
 
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+function here(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url))
+}
 
 function startPonder(schema: string, port: number): ChildProcess {
   const { PORT: _, ...environment } = process.env
