@@ -14,18 +14,18 @@ import type { PartitionView } from './views.ts'
 /** What the outside can ask of a keeper. Null or UNAVAILABLE while it is still starting. */
 export type Service = {
   /** Null when current data is served, else why not. */
-  notReady(): Promise<string | null>
+  notReady: () => Promise<string | null>
   metrics(): Promise<{ text: string; contentType: string }>
-  journal(after: number, limit: number): Promise<JournalPage>
-  status(): Promise<object>
-  worlds(): Promise<object[]>
-  partitions(): Promise<PartitionView[]>
-  partition(parent: Hex, question: Hex): Promise<PartitionView | null>
+  journal: (after: number, limit: number) => Promise<JournalPage>
+  status: () => Promise<object>
+  worlds: () => Promise<object[]>
+  partitions: () => Promise<PartitionView[]>
+  partition: (parent: Hex, question: Hex) => Promise<PartitionView | null>
   answer(question: Hex, outcome: number | string): Promise<{ question: Hex; outcome: number }>
 }
 
 /** A listening server. */
-export type Listening = { port: number | null; close(): Promise<void> }
+export type Listening = { port: number | null; close: () => Promise<void> }
 
 const MAX_PAGE = 1_000
 const MAX_BODY_BYTES = 65_536
@@ -105,14 +105,14 @@ export function controlApp(service: Service, log: Log): Hono {
 
 /** Serves on a port of 127.0.0.1; 0 takes a free one. @throws PORT_IN_USE */
 export async function servePort(app: Hono, port: number): Promise<Listening> {
-  const server = createServer(getRequestListener(app.fetch))
+  const server = serverOf(app)
   await listen(server, () => server.listen(port, '127.0.0.1'), `port ${port}`)
   return { port: (server.address() as AddressInfo).port, close: () => close(server) }
 }
 
 /** Serves on a unix socket that only its owner may use. @throws PORT_IN_USE */
 export async function serveSocket(app: Hono, path: string): Promise<Listening> {
-  const server = createServer(getRequestListener(app.fetch))
+  const server = serverOf(app)
   // Nobody else can connect in between: the mode is masked while the socket is made.
   const mask = process.umask(0o177)
   try {
@@ -122,6 +122,11 @@ export async function serveSocket(app: Hono, path: string): Promise<Listening> {
   }
   await chmod(path, 0o600)
   return { port: null, close: () => close(server) }
+}
+
+function serverOf(app: Hono): Server {
+  const answer = getRequestListener(app.fetch)
+  return createServer((request, response) => void answer(request, response))
 }
 
 function baseApp(log: Log): Hono {

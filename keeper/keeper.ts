@@ -13,6 +13,7 @@ import { createRpc } from './chain/rpc.ts'
 import { type Config, LOCAL_CHAIN_ID } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createAnswerJobs } from './jobs/answers.ts'
+import { createNames } from './jobs/key.ts'
 import { createKeyedLock } from './jobs/lock.ts'
 import { createPartitionJobs, type PartitionJobs } from './jobs/partition.ts'
 import { createVerseIndex } from './jobs/verses.ts'
@@ -38,14 +39,14 @@ export type Keeper = {
   /** Where its HTTP listens on 127.0.0.1. */
   port: number
   /** Takes in nothing more, ends what runs, closes everything. Whatever was begun goes on at the next start. */
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 export type KeeperOptions = {
   config: Config
   privateKey: Hex
   /** It cannot go on: another chain, for one. It is to be stopped. */
-  onFatal(error: MultiverseError): void
+  onFatal: (error: MultiverseError) => void
   log: Log
 }
 
@@ -135,12 +136,13 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const answers = createAnswerStore(db, journal)
     const txs = createTxStore(db)
     const locked = createKeyedLock()
+    const names = createNames(identity.keeperId)
     const worlds = createWorlds({
       provider,
       component: COMPONENT,
       verses,
       partitions,
-      keeperId: identity.keeperId,
+      names,
       locked,
       ensureExecuted: (key) => partitionJobs.ensureExecuted(key),
       log,
@@ -182,6 +184,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       ...shared,
       partitions,
       worlds,
+      names,
       locked,
       notebook: addresses.worlds,
       metrics,
@@ -208,7 +211,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       sender
         .rebroadcast()
         .catch((error: unknown) => log.warn(errorFields(error), 'rebroadcast.failed'))
-    const show = (record: PartitionRecord) => partitionView(record, provider.id, worlds.entityId)
+    const show = (record: PartitionRecord) => partitionView(record, provider.id, names)
 
     service = {
       notReady: () => notReady(follower, db),

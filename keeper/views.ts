@@ -1,6 +1,7 @@
 import type { Hex } from 'viem'
 import { childVerse } from '../sdk/ids.ts'
 import { parseSpec } from '../sdk/spec.ts'
+import type { Names } from './jobs/key.ts'
 import { probabilitiesOf } from './jobs/report.ts'
 import type { PartitionRecord, Timings } from './store/partitions.ts'
 
@@ -33,7 +34,7 @@ export type PartitionView = {
 export function partitionView(
   record: PartitionRecord,
   provider: string,
-  entityId: (key: Hex, outcome: number) => string,
+  names: Names,
 ): PartitionView {
   const { key, parent, question, steps, timings, specJson } = record
   const spec = specJson === null ? null : parseSpec(specJson).spec
@@ -50,7 +51,7 @@ export function partitionView(
         name,
         trit,
         provider,
-        entityId: entityId(key, outcome),
+        entityId: names.world(key, outcome),
         verseId: childVerse(parent, question.id, outcome),
         stateRoot: world?.stateRoot ?? null,
         cost: world?.cost ?? null,

@@ -35,10 +35,10 @@ export type FollowerState = { head: Header | null; isCurrent: boolean; error: st
 export type Follower = {
   /** Resolves when the chain has been followed up to its head for the first time. */
   caughtUp: Promise<void>
-  state(): FollowerState
+  state: () => FollowerState
   /** Looks at the head now instead of at the next poll. */
-  wake(): void
-  stop(): Promise<void>
+  wake: () => void
+  stop: () => Promise<void>
 }
 
 export type FollowerOptions = {
@@ -51,11 +51,11 @@ export type FollowerOptions = {
   /** Blocks asked for at once when history is read. */
   rangeSize: number
   pollMs: number
-  apply(change: Change): Promise<void>
+  apply: (change: Change) => Promise<void>
   /** The endpoint answers again after it had not. */
-  onRecovered(): Promise<void>
+  onRecovered: () => Promise<void>
   /** The chain is not the deployment's. The follower has ended. */
-  onFatal(error: MultiverseError): void
+  onFatal: (error: MultiverseError) => void
   log: Log
 }
 
@@ -75,14 +75,14 @@ export function followChain(options: FollowerOptions): Follower {
   let window = options.window
   let head: Header | null = null
   let error: string | null = 'has not reached the endpoint yet'
-  let isStopped = false
+  const stopping = new AbortController()
 
   const facts = (logs: ChainLog[]) => readFacts(logs, sources)
 
   async function run(): Promise<void> {
     let isVerified = false
     let failures = 0
-    while (!isStopped) {
+    while (!stopping.signal.aborted) {
       try {
         if (!isVerified) await verifyChain(rpc, deployment)
         isVerified = true
@@ -205,7 +205,7 @@ export function followChain(options: FollowerOptions): Follower {
     state: () => ({ head, isCurrent: error === null && head !== null, error }),
     wake: () => pause.wake(),
     async stop() {
-      isStopped = true
+      stopping.abort()
       pause.wake()
       caughtUp.reject(new MultiverseError('STOPPED', 'the keeper was stopped'))
       await running

@@ -47,18 +47,9 @@ export function place(window: Window, branch: readonly Header[]): Step {
 
 /** The window after a step, cut to its newest `size` blocks. A step that asks for more or is too deep leaves it. */
 export function advance(window: Window, step: Step, size: number): Window {
-  switch (step.kind) {
-    case 'same':
-    case 'need':
-    case 'deep':
-      return window
-    case 'extend':
-      return [...window, ...step.blocks].slice(-size)
-    case 'fork': {
-      const kept = window.slice(0, window.length - step.dropped.length)
-      return [...kept, ...step.blocks].slice(-size)
-    }
-  }
+  if (step.kind !== 'extend' && step.kind !== 'fork') return window
+  const dropped = step.kind === 'fork' ? step.dropped.length : 0
+  return [...window.slice(0, window.length - dropped), ...step.blocks].slice(-size)
 }
 
 function join(window: Window, ancestor: number, blocks: Header[]): Step {

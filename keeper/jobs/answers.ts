@@ -25,7 +25,7 @@ export type AnswerJobs = {
    */
   give(question: Hex, outcome: number | string): Promise<{ question: Hex; outcome: number }>
   /** Posts a recorded answer. Throws to have the job come again later. */
-  run(job: JobRun): Promise<void>
+  run: (job: JobRun) => Promise<void>
 }
 
 export type AnswerJobsOptions = {
@@ -39,7 +39,7 @@ export type AnswerJobsOptions = {
   loadSpec: SpecLoader
   multiverse: Address
   confirmations: number
-  isStopping(): boolean
+  isStopping: () => boolean
   log: Log
 }
 

@@ -10,15 +10,18 @@ import type { Metrics } from '../metrics.ts'
 import type { SpecLoader } from '../specs.ts'
 import type { AnswerStore } from '../store/answers.ts'
 import type { ChainStore } from '../store/chain.ts'
+import type { Transact } from '../store/database.ts'
 import type {
   PartitionRecord,
   PartitionStore,
   QuestionRecord,
+  StepOutputs,
   Transition,
 } from '../store/partitions.ts'
 import type { JobRun, Queue } from '../store/queue.ts'
 import type { SpecStore } from '../store/specs.ts'
 import type { Mined, Sender } from '../tx/send.ts'
+import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
 import { type Plan, plan, planWorlds, type Progress, STEPS, type StepName } from './machine.ts'
 import { failure } from './outcome.ts'
@@ -35,9 +38,9 @@ import type { Executed, Worlds } from './worlds.ts'
 /** The work on partitions. */
 export type PartitionJobs = {
   /** Takes a partition as far as it can go now. Throws to have the job come again later. */
-  run(job: JobRun): Promise<void>
+  run: (job: JobRun) => Promise<void>
   /** Has a partition's worlds run, if they have not. To be called under its lock. */
-  ensureExecuted(key: Hex): Promise<Executed>
+  ensureExecuted: (key: Hex) => Promise<Executed>
 }
 
 export type PartitionJobsOptions = {
@@ -48,17 +51,28 @@ export type PartitionJobsOptions = {
   answers: AnswerStore
   queue: Queue
   worlds: Worlds
+  names: Names
   sender: Sender
   loadSpec: SpecLoader
   locked: KeyedLock
   notebook: Address
   confirmations: number
-  isStopping(): boolean
+  isStopping: () => boolean
   metrics: Metrics
   log: Log
 }
 
+/** Steps that make worlds, and those that act on the chain or on an answer. */
 type WorldStep = 'spec' | 'base' | 'snapshot' | 'branch' | 'execute'
+type OtherStep = Exclude<StepName, WorldStep>
+
+/** What a step that makes worlds came to, to be committed together. */
+type Act<K extends WorldStep> = Promise<
+  { output: StepOutputs[K]; also?: (tx: Transact) => Promise<void> } & Pick<
+    Transition,
+    'events' | 'timings'
+  >
+>
 
 /** A step that was intended and is to be done now. */
 type Intended = { step: StepName; attempt: number } | null
@@ -103,7 +117,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
       switch (next.kind) {
         case 'run':
           if (isWorldStep(next.step)) await locked(key, () => ensureExecuted(key))
-          else if (!(await act(record, next.step))) return
+          else if (!(await otherActs[next.step](record))) return
           break
         case 'release':
           await release(key)
@@ -165,61 +179,48 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     const stopTimer = metrics.step(step)
     const attempt =
       intended?.step === step ? intended.attempt : await partitions.commit(key, { intend: step })
-    const finish = async (
-      done: NonNullable<Transition['done']>,
-      rest: Omit<Transition, 'done'> = {},
-      also?: Parameters<PartitionStore['commit']>[2],
-    ): Promise<Intended> => {
-      stopTimer()
-      const next = step === 'execute' ? undefined : STEPS[STEPS.indexOf(step) + 1]
-      const nextAttempt = await partitions.commit(key, { ...rest, done, intend: next }, also)
-      return next ? { step: next, attempt: nextAttempt } : null
-    }
-    switch (step) {
-      case 'spec': {
-        const { specHash } = record.question
-        const json = await findSpec(record)
-        return finish({ step, output: { specHash } }, {}, (tx) =>
-          options.specs.put(tx, specHash, json),
-        )
-      }
-      case 'base': {
-        const { events, ...output } = await worlds.makeBase(record, specOf(record), attempt)
-        return finish({ step, output }, { events })
-      }
-      case 'snapshot': {
-        const told = await worlds.snapshotBase(record, specOf(record))
-        const { events, snapshotMs, ...output } = told
-        return finish({ step, output }, { events, timings: { snapshotMs } })
-      }
-      case 'branch': {
-        const told = await worlds.branch(record, specOf(record), attempt)
-        const { events, branchMs, ...output } = told
-        return finish({ step, output }, { events, timings: { branchMs } })
-      }
-      case 'execute': {
-        const told = await worlds.execute(record, specOf(record))
-        const { events, executeMs, ...output } = told
-        log.info({ partition: key, winner: output.winner, executeMs }, 'partition.executed')
-        return finish({ step, output }, { events, timings: { executeMs } })
-      }
-    }
+    const { output, also, ...told } = await worldActs[step](record, attempt)
+    const done = { step, output } as NonNullable<Transition['done']>
+    // The next one's intent is recorded along with this one's end: it follows whatever happens.
+    const next = step === 'execute' ? undefined : STEPS[STEPS.indexOf(step) + 1]
+    const nextAttempt = await partitions.commit(key, { ...told, done, intend: next }, also)
+    stopTimer()
+    return next ? { step: next, attempt: nextAttempt } : null
   }
 
-  /** Does a step that is not about making worlds. Says whether the run goes on. */
-  async function act(record: PartitionRecord, step: StepName): Promise<boolean> {
-    switch (step) {
-      case 'report':
-        return report(record)
-      case 'answer':
-        await answer(record)
-        return true
-      case 'merge':
-        await locked(record.key, () => merge(record.key))
-        return true
-      default:
-        throw new MultiverseError('UNEXPECTED', `step ${step} is done elsewhere`)
-    }
+  const worldActs: { [K in WorldStep]: (record: PartitionRecord, attempt: number) => Act<K> } = {
+    async spec(record) {
+      const { specHash } = record.question
+      const json = await findSpec(record)
+      return { output: { specHash }, also: (tx) => options.specs.put(tx, specHash, json) }
+    },
+    async base(record, attempt) {
+      const { events, ...output } = await worlds.makeBase(record, specOf(record), attempt)
+      return { output, events }
+    },
+    async snapshot(record) {
+      const told = await worlds.snapshotBase(record, specOf(record))
+      const { events, snapshotMs, ...output } = told
+      return { output, events, timings: { snapshotMs } }
+    },
+    async branch(record, attempt) {
+      const told = await worlds.branch(record, specOf(record), attempt)
+      const { events, branchMs, ...output } = told
+      return { output, events, timings: { branchMs } }
+    },
+    async execute(record) {
+      const told = await worlds.execute(record, specOf(record))
+      const { events, executeMs, ...output } = told
+      log.info({ partition: record.key, winner: output.winner, executeMs }, 'partition.executed')
+      return { output, events, timings: { executeMs } }
+    },
+  }
+
+  /** The other steps. Each says whether the run goes on. */
+  const otherActs: Record<OtherStep, (record: PartitionRecord) => Promise<boolean>> = {
+    report,
+    answer,
+    merge: ({ key }) => locked(key, () => merge(key)),
   }
 
   async function report(record: PartitionRecord): Promise<boolean> {
@@ -252,7 +253,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
       timings: { reportMs, blockToReportMs },
       events: [
         reportedEvent(record, spec, executed, mined, blockToReportMs),
-        ...wevEvent(record, spec, executed.worlds, (outcome) => worlds.entityId(key, outcome)),
+        ...wevEvent(record, spec, executed.worlds, options.names),
       ],
     })
     stopTimer()
@@ -289,7 +290,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
   }
 
   /** Decides to answer the question with the pipeline's choice. Another job posts it. */
-  async function answer({ key, question, steps }: PartitionRecord): Promise<void> {
+  async function answer({ key, question, steps }: PartitionRecord): Promise<boolean> {
     const outcome = steps.execute!.output.winner!
     const wanted = { question: question.id, outcome, source: 'pipeline' as const }
     await partitions.commit(key, { done: { step: 'answer', output: { outcome } } }, async (tx) => {
@@ -297,9 +298,10 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
       await options.queue.add(tx, 'answer', [question.id])
     })
     options.queue.wake('answer', 1)
+    return true
   }
 
-  async function merge(key: Hex): Promise<void> {
+  async function merge(key: Hex): Promise<boolean> {
     const record = await partitions.load(key)
     const executed = { record, spec: specOf(record) }
     const { question, parent, path } = record
@@ -316,7 +318,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
         ...events,
         {
           kind: 'partition.resolved',
-          resolutionId: `resolution-${key.slice(2, 22)}`,
+          resolutionId: options.names.resolution(key),
           parent,
           question: question.id,
           verses,
@@ -329,6 +331,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     })
     stopTimer()
     log.info({ partition: key, outcome }, 'partition.resolved')
+    return true
   }
 
   async function release(key: Hex): Promise<void> {

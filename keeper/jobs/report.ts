@@ -14,6 +14,7 @@ import type { Spec } from '../../sdk/spec.ts'
 import { costWev } from '../../sdk/wev.ts'
 import type { PartitionRecord, StepOutputs, WorldOutcome } from '../store/partitions.ts'
 import type { Call } from '../tx/send.ts'
+import type { Names } from './key.ts'
 
 const RAN = 1
 const FAILED = 3
@@ -99,7 +100,7 @@ export function wevEvent(
   { key, parent, question }: PartitionRecord,
   spec: Spec,
   worlds: readonly WorldOutcome[],
-  entityId: (outcome: number) => string,
+  names: Names,
 ): JournalEvent[] {
   const find = (name: string) => {
     const outcome = spec.verses.findIndex(
@@ -115,10 +116,10 @@ export function wevEvent(
   return [
     {
       kind: 'wev.measured',
-      wevId: `wev-${key.slice(2, 22)}`,
+      wevId: names.wev(key),
       seedHex: numberToHex(spec.seed),
-      worldFrom: entityId(nash.outcome),
-      worldTo: entityId(optimal.outcome),
+      worldFrom: names.world(key, nash.outcome),
+      worldTo: names.world(key, optimal.outcome),
       parent,
       question: question.id,
       costNash: nash.cost.toString(),

@@ -4,10 +4,10 @@ import type { Invocation } from '../../providers/invocation.ts'
 /** Which verse a provider's instance, or a call that is to give one, is for: the journal asks. */
 export type VerseIndex = {
   /** Instances made under an idempotency key are for these verses, in the order of a branch's children. */
-  expect(key: string, verses: readonly (Hex | null)[]): void
-  put(instanceId: string, verse: Hex | null): void
-  remove(instanceId: string): void
-  of(invocation: Invocation): Hex | null
+  expect: (key: string, verses: readonly (Hex | null)[]) => void
+  put: (instanceId: string, verse: Hex | null) => void
+  remove: (instanceId: string) => void
+  of: (invocation: Invocation) => Hex | null
 }
 
 /** Keys of calls that failed are forgotten when so many are remembered. */

@@ -1,4 +1,4 @@
-import { type Hex, keccak256, toBytes } from 'viem'
+import type { Hex } from 'viem'
 import type { Instance, Snapshot, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { childVerse, removeAnswer, ROOT, verseId } from '../../sdk/ids.ts'
@@ -11,6 +11,7 @@ import type {
   StepOutputs,
   WorldOutcome,
 } from '../store/partitions.ts'
+import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
 import { costOf, failure, pickWinner, programFault } from './outcome.ts'
 import type { VerseIndex } from './verses.ts'
@@ -39,8 +40,6 @@ type Told<T> = T & { events: JournalEvent[] }
 export type Worlds = {
   live(key: Hex): { base: boolean; verses: boolean; any: boolean }
   list(): LiveWorld[]
-  /** Names a partition's world for ever: of an outcome, or with null the one that is split. */
-  entityId(key: Hex, outcome: number | null): string
   /** Makes the world to split. `attempt` distinguishes it from what a crash may have left at the provider. */
   makeBase(record: PartitionRecord, spec: Spec, attempt: number): Promise<Told<StepOutputs['base']>>
   /** Runs the setup in it and snapshots it. @throws the program's fault, when the setup fails */
@@ -69,7 +68,7 @@ export type WorldsOptions = {
   component: string
   verses: VerseIndex
   partitions: PartitionStore
-  keeperId: string
+  names: Names
   locked: KeyedLock
   /** Has a partition's worlds run, if they have not. To be called under its lock. */
   ensureExecuted(key: Hex): Promise<Executed>
@@ -79,16 +78,11 @@ export type WorldsOptions = {
 type Living = { base: LiveWorld | null; verses: Map<number, LiveWorld>; hasRun: boolean }
 
 export function createWorlds(options: WorldsOptions): Worlds {
-  const { provider, component, verses, partitions, locked, log } = options
+  const { provider, component, names, verses, partitions, locked, log } = options
   const living = new Map<Hex, Living>()
   /** Tells instances that are made again apart from those that an earlier process left at the provider. */
   const process = crypto.randomUUID().slice(0, 8)
   let remade = 0
-
-  function entityId(key: Hex, outcome: number | null): string {
-    const name = `${options.keeperId}:${provider.id}:${key}:${outcome ?? 'base'}`
-    return `world-${keccak256(toBytes(name)).slice(2, 22)}`
-  }
 
   function of(key: Hex): Living {
     let all = living.get(key)
@@ -99,7 +93,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   function putVerse({ record, spec }: Executed, outcome: number, instanceId: string): LiveWorld {
     const { key, parent, question } = record
     const world = {
-      entityId: entityId(key, outcome),
+      entityId: names.world(key, outcome),
       instanceId,
       partition: key,
       outcome,
@@ -123,7 +117,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
       ? await branchVerse(origin, call)
       : await provider.create({ ...call, seed: BigInt(spec.seed) })
     const world = {
-      entityId: entityId(key, null),
+      entityId: names.world(key, null),
       instanceId: instance.id,
       partition: key,
       outcome: null,
@@ -132,7 +126,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     }
     verses.put(instance.id, verse)
     of(key).base = world
-    const parentId = origin ? entityId(origin.key, origin.outcome) : null
+    const parentId = origin ? names.world(origin.key, origin.outcome) : null
     return {
       instanceId: instance.id,
       snapshotId: instance.snapshotId,
@@ -175,7 +169,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const branchMs = performance.now() - begun
     all.hasRun = false
     const children = instances.map(({ id }, outcome) => putVerse({ record, spec }, outcome, id))
-    const base = entityId(key, null)
+    const base = names.world(key, null)
     return {
       instanceIds: instances.map(({ id }) => id),
       branchMs,
@@ -185,7 +179,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
         ),
         {
           kind: 'world.branched' as const,
-          branchId: `branch-${key.slice(2, 22)}`,
+          branchId: names.branch(key),
           parentEntityId: base,
           childEntityIds: children.map((world) => world.entityId),
           branchType: 'push_down' as const,
@@ -268,7 +262,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     }
     // Those that a restart ended collapse as well.
     const events = ran.map((outcome) =>
-      resolved(entityId(record.key, outcome), outcome === winner ? 'running' : 'collapsed'),
+      resolved(names.world(record.key, outcome), outcome === winner ? 'running' : 'collapsed'),
     )
     return { snapshotId, events }
   }
@@ -313,11 +307,11 @@ export function createWorlds(options: WorldsOptions): Worlds {
         executed = await options.ensureExecuted(key)
       } catch (error) {
         if (isMultiverseError(error) && error.isRetryable) throw error
-        throw parentMissing(entityId(key, outcome), failure(error).message)
+        throw parentMissing(names.world(key, outcome), failure(error).message)
       }
       if (!outcomeOf(executed, outcome)?.stateRoot)
         throw parentMissing(
-          entityId(key, outcome),
+          names.world(key, outcome),
           'its program did not run to the end, or it is void',
         )
       const [instance] = await remaking(
@@ -431,7 +425,6 @@ export function createWorlds(options: WorldsOptions): Worlds {
         ...(base ? [base] : []),
         ...verses.values(),
       ]),
-    entityId,
     makeBase,
     snapshotBase,
     branch,

@@ -245,61 +245,6 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     settled = { block: Math.min(settled.block, ancestor), time: -1 }
   }
 
-  /** Reports and answers that are in no block any more are to be seen to again. */
-  async function unmine(
-    { query }: Pick<Transact, 'query'>,
-    reports: Keys,
-    answers: Keys,
-    woken: Woken,
-  ): Promise<void> {
-    await query(
-      `with undone as (
-        delete from keeper.steps where name in ('report', 'merge')
-          and partition in (select key from jsonb_to_recordset($1::jsonb) as report (key text))
-      )
-      update keeper.partitions set report_block = null, report_tx = null, wait_block = null,
-        state = case when state in ('failed', 'cancelled') then state else 'running' end
-      where key in (select key from jsonb_to_recordset($1::jsonb) as report (key text))`,
-      [JSON.stringify(reports)],
-    )
-    await query(
-      `update keeper.answers set state = 'wanted', tx = null, block = null, wait_block = null
-      where question in (select key from jsonb_to_recordset($1::jsonb) as answer (key text))`,
-      [JSON.stringify(answers)],
-    )
-    for (const { key } of reports) woken.partition.add(key)
-    for (const { key } of answers) woken.answer.add(key)
-  }
-
-  async function remember(
-    { query }: Transact,
-    { blocks, window }: Extract<Change, { kind: 'blocks' }>,
-    woken: Woken,
-  ): Promise<void> {
-    const headers = JSON.stringify(blocks.map(({ header }) => header))
-    await query(
-      `insert into keeper.blocks (number, hash, parent_hash, timestamp)
-      select number, hash, "parentHash", timestamp from jsonb_to_recordset($1::jsonb) as header
-        (number int, hash text, "parentHash" text, timestamp int8)
-      on conflict (number) do update
-        set hash = excluded.hash, parent_hash = excluded.parent_hash, timestamp = excluded.timestamp`,
-      [headers],
-    )
-    await query(`delete from keeper.blocks where number < $1`, [window[0]?.number ?? 0])
-    // A receipt may have come from a block that never became part of the chain that is followed.
-    const undone = await query<{ purpose: string }>(
-      `update keeper.txs set state = 'signed', block = null, block_hash = null
-      from jsonb_to_recordset($1::jsonb) as header (number int, hash text)
-      where txs.block = header.number and txs.block_hash <> header.hash returning purpose`,
-      [headers],
-    )
-    const keys = (kind: string) =>
-      undone
-        .filter(({ purpose }) => purpose.startsWith(`${kind}:`))
-        .map(({ purpose }) => ({ key: purpose.slice(kind.length + 1) }))
-    if (undone.length > 0) await unmine({ query }, keys('report'), keys('answer'), woken)
-  }
-
   /** Wakes all that is not waiting for the chain: after a start, and when the endpoint is back. */
   async function wakeOpen(): Promise<void> {
     const open = await db.transaction(async (tx) => {
@@ -309,9 +254,15 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       const answers = await tx.query<{ key: string }>(
         `select question as key from keeper.answers where state = 'wanted' and wait_block is null`,
       )
-      const keys = (rows: Keys) => rows.map(({ key }) => key)
-      await queue.add(tx, 'partition', keys(partitions))
-      await queue.add(tx, 'answer', keys(answers))
+      for (const [name, rows] of [
+        ['partition', partitions],
+        ['answer', answers],
+      ] as const)
+        await queue.add(
+          tx,
+          name,
+          rows.map(({ key }) => key),
+        )
       return { partitions: partitions.length, answers: answers.length }
     })
     queue.wake('partition', open.partitions)
@@ -393,3 +344,63 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
 }
 
 type Woken = { partition: Set<string>; answer: Set<string> }
+
+/** Stores the window's new blocks. */
+async function remember(
+  { query }: Transact,
+  { blocks, window }: Extract<Change, { kind: 'blocks' }>,
+  woken: Woken,
+): Promise<void> {
+  const headers = JSON.stringify(blocks.map(({ header }) => header))
+  await query(
+    `insert into keeper.blocks (number, hash, parent_hash, timestamp)
+    select number, hash, "parentHash", timestamp from jsonb_to_recordset($1::jsonb) as header
+      (number int, hash text, "parentHash" text, timestamp int8)
+    on conflict (number) do update
+      set hash = excluded.hash, parent_hash = excluded.parent_hash, timestamp = excluded.timestamp`,
+    [headers],
+  )
+  await query(`delete from keeper.blocks where number < $1`, [window[0]?.number ?? 0])
+  // A receipt may have come from a block that never became part of the chain that is followed.
+  const undone = await query<{ purpose: string }>(
+    `update keeper.txs set state = 'signed', block = null, block_hash = null
+    from jsonb_to_recordset($1::jsonb) as header (number int, hash text)
+    where txs.block = header.number and txs.block_hash <> header.hash returning purpose`,
+    [headers],
+  )
+  if (undone.length === 0) return
+  await unmine({ query }, keysFor(undone, 'report'), keysFor(undone, 'answer'), woken)
+}
+
+/** Reports and answers that are in no block any more are to be seen to again. */
+async function unmine(
+  { query }: Pick<Transact, 'query'>,
+  reports: Keys,
+  answers: Keys,
+  woken: Woken,
+): Promise<void> {
+  await query(
+    `with undone as (
+      delete from keeper.steps where name in ('report', 'merge')
+        and partition in (select key from jsonb_to_recordset($1::jsonb) as report (key text))
+    )
+    update keeper.partitions set report_block = null, report_tx = null, wait_block = null,
+      state = case when state in ('failed', 'cancelled') then state else 'running' end
+    where key in (select key from jsonb_to_recordset($1::jsonb) as report (key text))`,
+    [JSON.stringify(reports)],
+  )
+  await query(
+    `update keeper.answers set state = 'wanted', tx = null, block = null, wait_block = null
+    where question in (select key from jsonb_to_recordset($1::jsonb) as answer (key text))`,
+    [JSON.stringify(answers)],
+  )
+  for (const { key } of reports) woken.partition.add(key)
+  for (const { key } of answers) woken.answer.add(key)
+}
+
+/** The partitions or questions that transactions were for. */
+function keysFor(txs: { purpose: string }[], kind: 'report' | 'answer'): Keys {
+  return txs
+    .filter(({ purpose }) => purpose.startsWith(`${kind}:`))
+    .map(({ purpose }) => ({ key: purpose.slice(kind.length + 1) }))
+}

@@ -42,18 +42,13 @@ export async function openFolder(folder: string, log: Log): Promise<Database> {
     const pglite = await PGlite.create(folder).catch(fail)
     const boss = new PgBoss({ ...BOSS_OPTIONS, db: fromPglite(pglite), backend: 'pglite' })
     await startBoss(boss, log)
-    const query = (on: PGlite | Transaction): Query =>
-      async function run<Row extends object>(sql: string, values?: readonly unknown[]) {
-        const { rows } = await on.query<Row>(sql, values && [...values]).catch(fail)
-        return rows
-      }
     return {
-      query: query(pglite),
+      query: queryFolder(pglite),
       boss,
       isSole: true,
       transaction: (work) =>
         pglite.transaction((on) => {
-          const run = query(on)
+          const run = queryFolder(on)
           return work({
             query: run,
             boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
@@ -76,19 +71,14 @@ export async function openServer(url: string, log: Log): Promise<Database> {
   const boss = new PgBoss({ ...BOSS_OPTIONS, connectionString: url })
   await startBoss(boss, log)
   const pool = boss.getDb()
-  const query = (on: BossDb): Query =>
-    async function run<Row extends object>(sql: string, values?: readonly unknown[]) {
-      const { rows } = await on.executeSql(sql, values && [...values]).catch(fail)
-      return rows as Row[]
-    }
   return {
-    query: query(pool),
+    query: queryServer(pool),
     boss,
     isSole: false,
     async transaction(work) {
       const transaction = await pool.beginTransaction!().catch(fail)
       try {
-        const result = await work({ query: query(transaction.db), boss: transaction.db })
+        const result = await work({ query: queryServer(transaction.db), boss: transaction.db })
         await transaction.commit().catch(fail)
         return result
       } catch (error) {
@@ -97,6 +87,20 @@ export async function openServer(url: string, log: Log): Promise<Database> {
       }
     },
     close: () => boss.stop({ graceful: false }),
+  }
+}
+
+function queryFolder(on: PGlite | Transaction): Query {
+  return async function query<Row extends object>(sql: string, values?: readonly unknown[]) {
+    const { rows } = await on.query<Row>(sql, values && [...values]).catch(fail)
+    return rows
+  }
+}
+
+function queryServer(on: BossDb): Query {
+  return async function query<Row extends object>(sql: string, values?: readonly unknown[]) {
+    const { rows } = await on.executeSql(sql, values && [...values]).catch(fail)
+    return rows as Row[]
   }
 }
 

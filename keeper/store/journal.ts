@@ -10,13 +10,13 @@ import type { Identity } from './identity.ts'
 /** The keeper's outbox: what happened, in the order in which it was written down. */
 export type Journal = {
   /** Writes events in a transaction, as the last thing done in it, after those that were set aside before. */
-  append(tx: Transact, events: readonly JournalEvent[]): Promise<void>
+  append: (tx: Transact, events: readonly JournalEvent[]) => Promise<void>
   /** Sets an event aside that tells of no stored state. It is written with the next ones, or soon. */
-  defer(event: JournalEvent): void
+  defer: (event: JournalEvent) => void
   /** Writes what was set aside. */
-  flush(): Promise<void>
+  flush: () => Promise<void>
   /** Entries after `after`, ascending, at most `limit`. */
-  page(after: number, limit: number): Promise<JournalPage>
+  page: (after: number, limit: number) => Promise<JournalPage>
 }
 
 /** An event that is set aside waits at most this long, milliseconds. */
@@ -44,19 +44,6 @@ export function createJournal(
     }
   }
 
-  /** Taking numbers locks the head's row until the commit: they become visible in order and without gaps. */
-  async function write(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
-    await tx.query(
-      `with head as (
-        update keeper.journal_head set last = last + jsonb_array_length($1::jsonb) returning last
-      )
-      insert into keeper.journal (seq, at, event)
-      select head.last - jsonb_array_length($1::jsonb) + event.place, clock_timestamp(), event.value
-      from head, jsonb_array_elements($1::jsonb) with ordinality as event (value, place)`,
-      [JSON.stringify(events)],
-    )
-  }
-
   async function flush(): Promise<void> {
     clearTimeout(timer)
     timer = undefined
@@ -68,7 +55,7 @@ export function createJournal(
     flush,
     defer(event) {
       deferred.push(event)
-      timer ??= setTimeout(() => flush().catch(onError), DEFER_MS)
+      timer ??= setTimeout(() => void flush().catch(onError), DEFER_MS)
     },
     async page(after, limit) {
       const rows = await db.query<{ seq: number | string; at: Date; event: JournalEvent }>(
@@ -89,4 +76,17 @@ export function createJournal(
       return { ...identity, entries, last: Number(head?.last ?? 0) }
     },
   }
+}
+
+/** Taking numbers locks the head's row until the commit: they become visible in order and without gaps. */
+async function write(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
+  await tx.query(
+    `with head as (
+      update keeper.journal_head set last = last + jsonb_array_length($1::jsonb) returning last
+    )
+    insert into keeper.journal (seq, at, event)
+    select head.last - jsonb_array_length($1::jsonb) + event.place, clock_timestamp(), event.value
+    from head, jsonb_array_elements($1::jsonb) with ordinality as event (value, place)`,
+    [JSON.stringify(events)],
+  )
 }

@@ -155,7 +155,7 @@ type Row = {
   timings: Timings
   own: QuestionRow | null
   ancestors: QuestionRow[]
-  steps: Record<string, { isDone: boolean; attempt: number; output: unknown }>
+  steps: PartitionRecord['steps']
   answer: PartitionRecord['answer']
   spec_json: string | null
 }
@@ -176,18 +176,6 @@ const SELECT = `
 
 /** Partitions and their steps. */
 export function createPartitionStore(db: Database, journal: Journal): PartitionStore {
-  async function load(query: Query, key: Hex): Promise<PartitionRecord> {
-    const [row] = await query<Row>(`${SELECT} where p.key = $1`, [key])
-    if (!row) throw new MultiverseError('UNKNOWN_PARTITION', `no partition ${key}`)
-    return record(row)
-  }
-
-  async function write(tx: Transact, key: Hex, transition: Transition): Promise<number> {
-    const attempt = await writeSteps(tx.query, key, transition)
-    await writePartition(tx.query, key, transition)
-    return attempt
-  }
-
   return {
     load: (key) => load(db.query, key),
     async list() {
@@ -251,6 +239,18 @@ export function createPartitionStore(db: Database, journal: Journal): PartitionS
   }
 }
 
+async function load(query: Query, key: Hex): Promise<PartitionRecord> {
+  const [row] = await query<Row>(`${SELECT} where p.key = $1`, [key])
+  if (!row) throw new MultiverseError('UNKNOWN_PARTITION', `no partition ${key}`)
+  return record(row)
+}
+
+async function write(tx: Transact, key: Hex, transition: Transition): Promise<number> {
+  const attempt = await writeSteps(tx.query, key, transition)
+  await writePartition(tx.query, key, transition)
+  return attempt
+}
+
 async function writeSteps(query: Query, key: Hex, { done, intend }: Transition): Promise<number> {
   if (done)
     await query(
@@ -307,7 +307,7 @@ function record(row: Row): PartitionRecord {
     seenAt: row.seen_at,
     state: row.state,
     error: row.error,
-    steps: row.steps as PartitionRecord['steps'],
+    steps: row.steps,
     reportTx: row.report_tx,
     reportBlock: row.report_block,
     answer: row.answer,

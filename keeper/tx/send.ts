@@ -2,6 +2,7 @@ import {
   type Abi,
   type Account,
   type Address,
+  BaseError,
   encodeFunctionData,
   type Hex,
   keccak256,
@@ -106,7 +107,7 @@ export function createSender(options: SenderOptions): Sender {
       await rpc.sendRawTransaction({ serializedTransaction: raw })
       return 'sent'
     } catch (error) {
-      const details = String((error as { details?: unknown }).details ?? oneLine(error))
+      const details = error instanceof BaseError ? error.details : oneLine(error)
       if (KNOWN.test(details)) return 'sent'
       if (NONCE_USED.test(details)) return 'nonce-used'
       log.warn({ tx: hash, error: details.split('\n', 1)[0] }, 'tx.refused')
@@ -149,7 +150,7 @@ export function createSender(options: SenderOptions): Sender {
   async function follow(tx: TxRecord): Promise<TxEnd> {
     const pause = createPause()
     const deadline = Date.now() + PATIENCE_MS
-    let answer = await broadcast(tx)
+    const answer = await broadcast(tx)
     for (let waitMs = 2; ; waitMs = Math.min(pollMs, waitMs * 2)) {
       const end = await receiptOf(tx)
       if (end && (await settle(tx, end))) return end

@@ -21,7 +21,7 @@ export async function keeperSocketPath(dataDir: string): Promise<string> {
  */
 export async function claimKeeperSocket(
   dataDir: string,
-): Promise<{ path: string; release(): Promise<void> }> {
+): Promise<{ path: string; release: () => Promise<void> }> {
   const release = async () => {
     const earlier = await readPointer(dataDir)
     if (earlier !== null) await removeSocket(earlier)

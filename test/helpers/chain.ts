@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import {
   type Abi,
   type Account,
+  type Address,
   type Chain,
   createPublicClient,
   createTestClient,
@@ -26,7 +27,7 @@ export const MNEMONIC = 'test test test test test test test test test test test 
 
 /** What a local deployment always has. */
 export type LocalDeployment = Deployment & {
-  addresses: Required<Deployment['addresses']>
+  addresses: Record<'multiverse' | 'worlds' | 'token', Address>
 }
 
 /** A wallet of the local chain that can also read. */

@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Hex } from 'viem'
+import { type Hex, zeroHash } from 'viem'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
 import { migrate } from '../../keeper/store/migrations.ts'
@@ -90,7 +90,7 @@ export async function askQuestion(
     // Distinct, so that equal specs make distinct questions.
     deadline: timestamp + BigInt(options.deadlineInS ?? 100_000) + BigInt(++questions),
     specHash: options.specHash ?? specHash,
-    termsHash: `0x${'0'.repeat(64)}` as Hex,
+    termsHash: zeroHash,
   }
   const { multiverse } = chain.deployment.addresses
   await ask(chain.wallet(USER), { multiverse, ...terms, uri: options.uri ?? specDataUri(json) })
@@ -160,7 +160,9 @@ export function keeperClient(dataDir: string): KeeperClient {
 export async function readJournal(port: number): Promise<JournalEntry[]> {
   const entries: JournalEntry[] = []
   for (;;) {
-    const response = await fetch(`http://127.0.0.1:${port}/journal?after=${entries.length}&limit=100`)
+    const response = await fetch(
+      `http://127.0.0.1:${port}/journal?after=${entries.length}&limit=100`,
+    )
     const page = journalPageSchema.parse(await response.json())
     entries.push(...page.entries)
     if (page.entries.length === 0) return entries
