@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Limits, WorldRuntimeProvider } from '../../providers/provider.ts'
 
@@ -397,6 +398,28 @@ export function conformance({ create, dialect }: ConformanceOptions): void {
         await expect(work()).rejects.toMatchObject(aborted)
       expect(await provider.list()).toHaveLength(1)
       expect(await value(id, add(0))).toBe(2)
+    })
+
+    it('has either happened or not when its caller aborts it late', async () => {
+      const id = await born()
+      let done = 0
+      for (let i = 0; i < 40; i++) {
+        const controller = new AbortController()
+        const run = provider.execute(id, add(1), { signal: controller.signal })
+        const outcome = run.then(() => 1).catch(() => 0)
+        for (let wait = 0; wait < i % 8; wait++) await immediate()
+        controller.abort()
+        done += await outcome
+      }
+      expect(await value(id, add(0))).toBe(done)
+    })
+
+    it('has limits that leave no mark on the world', async () => {
+      if (!provider.capabilities().deterministic) return
+      const [one, other] = [await born(), await born()]
+      const { stateRoot } = await provider.execute(one, add(1), { memoryBytes: 8_388_608 })
+      const run = await provider.execute(other, add(1), { memoryBytes: 16_777_216, timeMs: 999 })
+      expect(run.stateRoot).toBe(stateRoot)
     })
 
     it('has limits that make sense', async () => {

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -12,6 +14,9 @@ import {
   tuple,
 } from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { INITIAL_BYTES, STACK_TOP, STATIC_END } from '../../providers/quickjs/build.ts'
+import { createEngine, type World } from '../../providers/quickjs/engine.ts'
+import { createGuest, readText, writeText } from '../../providers/quickjs/guest.ts'
 import {
   captureImage,
   encodeImage,
@@ -36,7 +41,67 @@ const PROGRAMS = [
   'try { JSON.parse("[".repeat(1e5)) } catch (e) { e.message }',
 ].map((program) => `{ ${program} }`)
 
+const wasm = createRequire(import.meta.url).resolve('@jitl/quickjs-wasmfile-release-sync/wasm')
+const module = await WebAssembly.compile(readFileSync(wasm))
+
+function run(world: World, program: string): string {
+  const stop = new Int32Array(new SharedArrayBuffer(4))
+  return world.run(program, { timeMs: 10_000, memoryBytes: 67_108_864, stop }).json
+}
+
 describe('engine', () => {
+  it('boots into one state', () => {
+    const roots = [1, 2, 3].map(() => createEngine(module).boot().capture(null).root)
+    expect(new Set(roots).size).toBe(1)
+  })
+
+  it('leaves nothing of a world in the instance that another one gets', () => {
+    const grow = 'globalThis.all = Array.from({ length: 40_000 }, (_, i) => "s" + i); all.length'
+    const [engine, clean] = [createEngine(module), createEngine(module)]
+    const empty = engine.boot().capture(null)
+    const first = engine.restore(empty)
+    run(first, 'globalThis.all = Array.from({ length: 40_000 }, () => ({ secret: 1 })); undefined')
+    const filled = first.capture(null)
+    expect(imageHead(filled).byteLength).toBe(imageHead(empty).byteLength)
+    first.release()
+    const [second, fresh] = [engine.restore(empty), clean.restore(empty)]
+    expect(second.capture(null).root).toBe(empty.root)
+    for (const world of [second, fresh]) expect(run(world, grow)).toBe('40000')
+    expect(second.capture(null).root).toBe(fresh.capture(null).root)
+    expect(run(clean.restore(filled), 'all[39_999].secret')).toBe('1')
+  })
+
+  it('throws in the guest when a host function has no link', () => {
+    const guest = createGuest(module, INITIAL_BYTES)
+    const { api, bytes } = guest
+    api.initialise()
+    const context = api.newContext(api.newRuntime(), 0)
+    const name = writeText(guest, 'ask').at
+    const taken: string[] = []
+    guest.host.links = new Map([[7, { take: (text: string) => taken.push(text), maxBytes: 3 }]])
+    const outcomes = [7, 99].map((id) => {
+      const fn = api.newFunction(context, name, 1, 0, id)
+      const args = api.malloc(4)
+      bytes().writeUInt32LE(fn, args)
+      return api.takeException(context, api.call(context, fn, fn, 1, args))
+    })
+    const [none, thrown = 0] = outcomes
+    expect(none).toBe(0)
+    expect(taken).toEqual(['fun'])
+    const { text } = readText(guest, api.toText(context, thrown), 100)
+    expect(text).toBe('ReferenceError: host function 99 has no link')
+  })
+
+  it('keeps the stack out of the state', () => {
+    const world = createEngine(module).boot()
+    run(world, '(function f(n) { return n === 0 ? 0 : 1 + f(n - 1) })(300)')
+    const image = world.capture(null)
+    const memory = Buffer.alloc(imageHead(image).byteLength)
+    restoreImage(image, memory)
+    expect(memory.subarray(STATIC_END, STACK_TOP).every((byte) => byte === 0)).toBe(true)
+    expect(memory.subarray(0, STATIC_END).some((byte) => byte !== 0)).toBe(true)
+  })
+
   it('gives one world one history, whether it stays live or is restored for every run', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'engine-'))
     const live = createQuickjsProvider({ workers: 1 })
