@@ -1,0 +1,106 @@
+import { type HttpBindings, serve, type ServerType } from '@hono/node-server'
+import type { Json } from '@duckdb/node-api'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { Cursor } from './journal.ts'
+import type { QueryResult, RunQuery } from './query.ts'
+
+/** What `/status` shows; `reason` says why it is not ready. */
+export type Status = {
+  chainId: number
+  /** The block up to which everything is mirrored. */
+  block: { number: number; hash: string } | null
+  journals: Cursor[]
+  ready: boolean
+  reason: string | null
+}
+
+const STATUS_CODES: Record<string, 400 | 408 | 413 | 429> = {
+  QUERY_TIMEOUT: 408,
+  RESULT_TOO_LARGE: 413,
+  REQUEST_TOO_LARGE: 413,
+  TOO_MANY_QUERIES: 429,
+}
+
+const value = z.union([z.string(), z.number(), z.boolean(), z.null()])
+const request = z.strictObject({ sql: z.string(), params: z.array(value).optional() })
+
+/** The analytics' routes: read-only SQL, health, readiness, status. */
+export function createApp({ query, status }: { query: RunQuery; status: () => Status }): Hono {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  const limit = bodyLimit({
+    maxSize: 1_024 * 1_024,
+    onError: (c) =>
+      refuse(c, new MultiverseError('REQUEST_TOO_LARGE', 'the request has over 1 MiB')),
+  })
+  app.post('/sql', limit, async (c) => {
+    const parsed = request.safeParse(await c.req.json().catch(() => undefined))
+    if (!parsed.success)
+      throw new MultiverseError('REQUEST_INVALID', 'the body must be JSON: {sql, params?}')
+    return answer(c, await query(parsed.data.sql, parsed.data.params))
+  })
+  app.get('/sql', async (c) => {
+    const sql = c.req.query('q')
+    if (sql === undefined) throw new MultiverseError('REQUEST_INVALID', 'there is no SQL in ?q=')
+    return answer(c, await query(sql))
+  })
+  app.get('/status', (c) => c.json(status()))
+  app.get('/health', (c) => c.json({ ok: true }))
+  app.get('/ready', (c) => {
+    const { ready, reason } = status()
+    return ready ? c.json({ ready }) : c.json({ ready, reason }, 503)
+  })
+  app.notFound((c) => c.json({ code: 'NOT_FOUND', message: `there is no ${c.req.path}` }, 404))
+  app.onError((error, c) => refuse(c, error))
+  return app as unknown as Hono
+}
+
+/** Serves an app on 127.0.0.1. */
+export async function listen(
+  app: Hono,
+  port: number,
+): Promise<{ port: number; close(): Promise<void> }> {
+  const { promise, resolve, reject } = Promise.withResolvers<ServerType>()
+  const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, () => resolve(server))
+  server.once('error', reject)
+  await promise.catch((cause: unknown) => {
+    throw new MultiverseError('PORT_UNAVAILABLE', `port ${port}: ${oneLine(cause)}`, { cause })
+  })
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done())
+        if ('closeAllConnections' in server) server.closeAllConnections()
+      }),
+  }
+}
+
+function answer(c: Context, result: QueryResult): Response {
+  const format = c.req.query('format') ?? 'json'
+  if (format === 'json') return c.json(result)
+  if (format === 'csv')
+    return c.body(toCsv(result), 200, { 'content-type': 'text/csv; charset=utf-8' })
+  throw new MultiverseError('REQUEST_INVALID', `the format is json or csv, not ${format}`)
+}
+
+function refuse(c: Context, error: unknown): Response {
+  if (isMultiverseError(error))
+    return c.json({ code: error.code, message: error.message }, STATUS_CODES[error.code] ?? 400)
+  return c.json({ code: 'INTERNAL', message: oneLine(error) }, 500)
+}
+
+/** RFC 4180, with a header. A null is an empty field; what is no plain value is JSON. */
+export function toCsv({ columns, rows }: QueryResult): string {
+  const lines = [columns.map(({ name }) => name), ...rows]
+  return lines.map((line) => `${line.map((cell) => csvField(cell)).join(',')}\r\n`).join('')
+}
+
+function csvField(cell: Json): string {
+  if (cell === null) return ''
+  const text = typeof cell === 'object' ? JSON.stringify(cell) : `${cell}`
+  return /[",\r\n]/.test(text) || text === '' ? `"${text.replaceAll('"', '""')}"` : text
+}

@@ -1,0 +1,208 @@
+import type { Log } from '../service.ts'
+import type { Transaction } from './database.ts'
+import { loadSpecs } from './specs.ts'
+import type { SourceBlock } from './source.ts'
+import { DERIVED_BY_BLOCK, insertRows, MIRRORED, type MirroredTable } from './tables.ts'
+import type { Token } from './tokens.ts'
+import { fillExtractedWev, measureWev } from './wev.ts'
+
+/** The events of consecutive blocks with events, from height `from` to height `to`. */
+export type Loaded = {
+  from: bigint
+  to: bigint
+  blocks: SourceBlock[]
+  tables: { table: MirroredTable; rows: Record<string, unknown>[] }[]
+  tokens: Token[]
+}
+
+const ZERO = '0x0000000000000000000000000000000000000000'
+const ROOT = `0x${'0'.repeat(64)}`
+
+/** What transfers of blocks $1 to $2 did to each owner's balance. */
+const DELTAS = `
+  SELECT owner, position, sum(delta) AS delta FROM (
+    SELECT receiver AS owner, position, amount::BIGNUM AS delta FROM transfers
+    WHERE block_number BETWEEN $1 AND $2 AND receiver <> '${ZERO}'
+    UNION ALL
+    SELECT sender, position, -(amount::BIGNUM) FROM transfers
+    WHERE block_number BETWEEN $1 AND $2 AND sender <> '${ZERO}'
+  ) GROUP BY owner, position`
+
+const SUPPLY_DELTAS = `
+  SELECT position, sum(delta) AS delta FROM (
+    SELECT position, amount::BIGNUM AS delta FROM transfers
+    WHERE block_number BETWEEN $1 AND $2 AND sender = '${ZERO}'
+    UNION ALL
+    SELECT position, -(amount::BIGNUM) FROM transfers
+    WHERE block_number BETWEEN $1 AND $2 AND receiver = '${ZERO}'
+  ) GROUP BY position`
+
+const DEPOSIT_DELTAS = `
+  SELECT token, sum(deposited) AS deposited, sum(withdrawn) AS withdrawn FROM (
+    SELECT token, amount::BIGNUM AS deposited, 0::BIGNUM AS withdrawn FROM push_downs
+    WHERE block_number BETWEEN $1 AND $2 AND parent = '${ROOT}'
+    UNION ALL
+    SELECT token, 0::BIGNUM, amount::BIGNUM FROM pull_ups
+    WHERE block_number BETWEEN $1 AND $2 AND parent = '${ROOT}'
+  ) GROUP BY token`
+
+const LAST = 2n ** 63n - 1n
+
+/** Takes over the events of some blocks and brings everything that is computed from events up to date. */
+export async function load(tx: Transaction, loaded: Loaded, log: Log): Promise<void> {
+  const { from, to, blocks, tables, tokens } = loaded
+  await tx.run(
+    `INSERT INTO blocks SELECT r.number, r.hash, make_timestamp(r.timestamp * 1000000), r.events
+     FROM (SELECT unnest(from_json($1::JSON,
+       '[{"number":"UBIGINT","hash":"VARCHAR","timestamp":"BIGINT","events":"UINTEGER"}]')) AS r)`,
+    [toJson(blocks)],
+  )
+  for (const { table, rows } of tables) await tx.run(insertRows(table), [toJson(rows)])
+  for (const { token, name, symbol, decimals } of tokens)
+    await tx.run('INSERT INTO tokens VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING', [
+      token,
+      name,
+      symbol,
+      decimals,
+    ])
+  const has = (target: string) => tables.some(({ table }) => table.target === target)
+  if (has('transfers')) await changeBalances(tx, from, to, '')
+  if (has('push_downs') || has('pull_ups')) await changeDeposits(tx, from, to, '')
+  if (has('verses')) await expandPaths(tx, from, to)
+  if (has('questions') || has('narrowings') || has('answers'))
+    await refreshQuestions(tx, await touchedQuestions(tx, from, to))
+  if (has('spec_publications')) await loadSpecs(tx, from, to)
+  if (has('answers')) {
+    await measureWev(tx, from, to, log)
+    await fillExtractedWev(tx)
+  }
+}
+
+/** Takes back every block from height `from` on, and all that came of it. The head becomes the last block that is left. */
+export async function rollBack(tx: Transaction, from: bigint): Promise<void> {
+  await changeBalances(tx, from, LAST, '-')
+  await changeDeposits(tx, from, LAST, '-')
+  await forgetEmptied(tx, from)
+  const questions = await touchedQuestions(tx, from, LAST)
+  const tables = [...MIRRORED.map(({ target }) => target), ...DERIVED_BY_BLOCK]
+  for (const table of tables) await tx.run(`DELETE FROM ${table} WHERE block_number >= $1`, [from])
+  await tx.run('DELETE FROM blocks WHERE number >= $1', [from])
+  await refreshQuestions(tx, questions)
+  await fillExtractedWev(tx)
+  await tx.run(
+    `UPDATE mirror SET settled = least(settled, $1::UBIGINT),
+       (head_number, head_hash, head_timestamp) = (NULL, NULL, NULL)`,
+    [from - 1n],
+  )
+  await tx.run(
+    `UPDATE mirror SET head_number = b.number, head_hash = b.hash, head_timestamp = b.block_timestamp
+     FROM (SELECT * FROM blocks ORDER BY number DESC LIMIT 1) b`,
+  )
+}
+
+async function changeBalances(
+  tx: Transaction,
+  from: bigint,
+  to: bigint,
+  sign: '' | '-',
+): Promise<void> {
+  await tx.run(
+    `INSERT INTO balances SELECT owner, position, ${sign}delta FROM (${DELTAS})
+     ON CONFLICT (owner, position) DO UPDATE SET amount = amount + excluded.amount`,
+    [from, to],
+  )
+  await tx.run(
+    `INSERT INTO supplies SELECT position, ${sign}delta FROM (${SUPPLY_DELTAS})
+     ON CONFLICT (position) DO UPDATE SET amount = amount + excluded.amount`,
+    [from, to],
+  )
+}
+
+async function changeDeposits(
+  tx: Transaction,
+  from: bigint,
+  to: bigint,
+  sign: '' | '-',
+): Promise<void> {
+  await tx.run(
+    `INSERT INTO deposits SELECT token, ${sign}deposited, ${sign}withdrawn FROM (${DEPOSIT_DELTAS})
+     ON CONFLICT (token) DO UPDATE SET
+       deposited = deposited + excluded.deposited, withdrawn = withdrawn + excluded.withdrawn`,
+    [from, to],
+  )
+}
+
+/** Removes the rows of owners, positions and tokens that only the blocks from `from` on ever named. */
+async function forgetEmptied(tx: Transaction, from: bigint): Promise<void> {
+  await tx.run(
+    `DELETE FROM balances WHERE amount = 0::BIGNUM
+       AND (owner, position) IN (
+         SELECT (receiver, position) FROM transfers WHERE block_number >= $1
+         UNION SELECT (sender, position) FROM transfers WHERE block_number >= $1)
+       AND (owner, position) NOT IN (
+         SELECT (receiver, position) FROM transfers WHERE block_number < $1
+         UNION SELECT (sender, position) FROM transfers WHERE block_number < $1)`,
+    [from],
+  )
+  await tx.run(
+    `DELETE FROM supplies WHERE amount = 0::BIGNUM
+       AND position NOT IN (SELECT position FROM transfers WHERE block_number < $1)`,
+    [from],
+  )
+  await tx.run(
+    `DELETE FROM deposits WHERE token NOT IN (
+       SELECT token FROM push_downs WHERE block_number < $1 AND parent = '${ROOT}')`,
+    [from],
+  )
+}
+
+async function expandPaths(tx: Transaction, from: bigint, to: bigint): Promise<void> {
+  await tx.run(
+    `INSERT INTO verse_answers
+     SELECT block_number, verse, step, answers[step].question, answers[step].outcome
+     FROM (
+       SELECT block_number, verse, unnest(range(1, len(answers) + 1)) AS step, answers FROM (
+         SELECT block_number, verse, from_json(path, '[{"question":"VARCHAR","outcome":"UTINYINT"}]') AS answers
+         FROM verses WHERE block_number BETWEEN $1 AND $2))`,
+    [from, to],
+  )
+}
+
+async function touchedQuestions(tx: Transaction, from: bigint, to: bigint): Promise<string[]> {
+  const rows = await tx.rows<{ question: string }>(
+    `SELECT question FROM questions WHERE block_number BETWEEN $1 AND $2
+     UNION SELECT question FROM narrowings WHERE block_number BETWEEN $1 AND $2
+     UNION SELECT question FROM answers WHERE block_number BETWEEN $1 AND $2`,
+    [from, to],
+  )
+  return rows.map(({ question }) => question)
+}
+
+/** Computes what is recorded of some questions from their narrowings and answers. */
+async function refreshQuestions(tx: Transaction, questions: readonly string[]): Promise<void> {
+  if (questions.length === 0) return
+  await tx.run(
+    `UPDATE questions SET status = s.status, survivors = s.survivors, winner = s.winner, expired = s.expired
+     FROM (
+       SELECT q.question,
+         CASE WHEN a.question IS NOT NULL THEN 'resolved' WHEN n.question IS NOT NULL THEN 'narrowed'
+              ELSE 'open' END AS status,
+         CASE WHEN a.question IS NOT NULL THEN [a.outcome]
+              ELSE coalesce(n.survivors, range(q.outcomes)::UTINYINT[]) END AS survivors,
+         a.outcome AS winner, a.expired
+       FROM questions q
+       LEFT JOIN answers a USING (question)
+       LEFT JOIN (
+         SELECT question, arg_max(survivors, (block_number, log_index)) AS survivors
+         FROM narrowings GROUP BY question) n USING (question)
+       WHERE q.question IN (SELECT unnest(from_json($1::JSON, '["VARCHAR"]')))
+     ) s WHERE questions.question = s.question`,
+    [JSON.stringify(questions)],
+  )
+}
+
+function toJson(rows: readonly unknown[]): string {
+  return JSON.stringify(rows, (_, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  )
+}

@@ -1,0 +1,168 @@
+import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { Database } from './database.ts'
+
+/** A result: big integers, decimals and times as strings. */
+export type QueryResult = { columns: { name: string; type: string }[]; rows: Json[][] }
+
+export type Limits = {
+  timeoutMs: number
+  rows: number
+  /** Of the rows as JSON. */
+  bytes: number
+  /** Queries at once; more than as many again waiting are refused. */
+  concurrency: number
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  timeoutMs: 10_000,
+  rows: 100_000,
+  bytes: 32 * 1_024 * 1_024,
+  concurrency: 4,
+}
+
+const MAX_SQL_LENGTH = 100_000
+
+/**
+ * Runs somebody else's SQL. One statement that only selects, in a read-only transaction of its own, within limits; the
+ * database as a whole reaches no file and no network (see database.ts).
+ * @throws SQL_INVALID, SQL_REFUSED, SQL_FAILED, QUERY_TIMEOUT, RESULT_TOO_LARGE, TOO_MANY_QUERIES
+ */
+export type RunQuery = (sql: string, values?: DuckDBValue[]) => Promise<QueryResult>
+
+export function createQuery(database: Database, limits: Limits = DEFAULT_LIMITS): RunQuery {
+  const enter = createGate(limits.concurrency)
+  return async (sql, values = []) => {
+    const leave = await enter()
+    try {
+      const connection = await database.connect()
+      try {
+        await requireSelect(connection, sql)
+        return await select(connection, sql, values, limits)
+      } finally {
+        connection.closeSync()
+      }
+    } finally {
+      leave()
+    }
+  }
+}
+
+/** Lets `width` through at a time and as many again wait. */
+function createGate(width: number): () => Promise<() => void> {
+  let inside = 0
+  const waiting: (() => void)[] = []
+  const leave = () => {
+    const next = waiting.shift()
+    if (next === undefined) inside -= 1
+    else next()
+  }
+  return async () => {
+    if (inside < width) inside += 1
+    else if (waiting.length < width) await new Promise<void>((resolve) => waiting.push(resolve))
+    else
+      throw new MultiverseError('TOO_MANY_QUERIES', `${width} queries run and ${width} wait`, {
+        isRetryable: true,
+      })
+    return leave
+  }
+}
+
+/**
+ * What may stand in FROM beside tables and views. Among DuckDB's other table functions are some that read files, ask the
+ * system or force a checkpoint under the writer.
+ */
+const TABLE_FUNCTIONS = new Set([
+  'unnest',
+  'range',
+  'generate_series',
+  'generate_subscripts',
+  'repeat_row',
+  'json_each',
+  'json_tree',
+  'pragma_table_info',
+  'duckdb_tables',
+  'duckdb_views',
+  'duckdb_columns',
+])
+
+/** Statements are judged by DuckDB's own parse of them, not by their text. */
+async function requireSelect(connection: DuckDBConnection, sql: string): Promise<void> {
+  if (sql.length > MAX_SQL_LENGTH)
+    throw new MultiverseError('SQL_REFUSED', `the statement has ${sql.length} characters`)
+  const reader = await connection.runAndReadAll('SELECT json_serialize_sql($1::VARCHAR)', [sql])
+  const parsed = JSON.parse(reader.getRowsJson()[0]![0] as string) as {
+    error: boolean
+    error_type?: string
+    error_message?: string
+    statements?: unknown[]
+  }
+  if (parsed.error) {
+    const message = parsed.error_message?.split('\n', 1)[0] ?? 'the statement cannot be parsed'
+    if (parsed.error_type === 'not implemented')
+      throw new MultiverseError('SQL_REFUSED', 'only a SELECT can be run')
+    throw new MultiverseError('SQL_INVALID', message)
+  }
+  const { statements = [] } = parsed
+  if (statements.length !== 1)
+    throw new MultiverseError('SQL_REFUSED', `one statement at a time, not ${statements.length}`)
+  refuseFunctions(statements[0])
+}
+
+function refuseFunctions(node: unknown): void {
+  if (Array.isArray(node)) for (const each of node) refuseFunctions(each)
+  if (typeof node !== 'object' || node === null) return
+  const { type, function: call } = node as { type?: unknown; function?: unknown }
+  if (type === 'TABLE_FUNCTION') {
+    const name = (call as { function_name?: string } | undefined)?.function_name ?? 'unknown'
+    if (!TABLE_FUNCTIONS.has(name.toLowerCase()))
+      throw new MultiverseError('SQL_REFUSED', `the table function ${name} cannot be used`)
+  }
+  for (const each of Object.values(node)) refuseFunctions(each)
+}
+
+async function select(
+  connection: DuckDBConnection,
+  sql: string,
+  values: DuckDBValue[],
+  limits: Limits,
+): Promise<QueryResult> {
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    connection.interrupt()
+  }, limits.timeoutMs)
+  try {
+    await connection.run('BEGIN TRANSACTION READ ONLY')
+    const result = await connection.stream(sql, values)
+    const columns = result
+      .columnNames()
+      .map((name, index) => ({ name, type: result.columnType(index).toString() }))
+    const rows: Json[][] = []
+    let bytes = 0
+    for await (const chunk of result.yieldRowsJson()) {
+      if (isLate) break
+      bytes += JSON.stringify(chunk).length
+      if (rows.length + chunk.length > limits.rows)
+        throw new MultiverseError(
+          'RESULT_TOO_LARGE',
+          `the result has more than ${limits.rows} rows`,
+        )
+      if (bytes > limits.bytes)
+        throw new MultiverseError(
+          'RESULT_TOO_LARGE',
+          `the result has more than ${limits.bytes} bytes`,
+        )
+      for (const row of chunk) rows.push(row)
+    }
+    if (isLate) throw new Error('interrupted')
+    return { columns, rows }
+  } catch (error) {
+    if (isMultiverseError(error)) throw error
+    if (isLate)
+      throw new MultiverseError('QUERY_TIMEOUT', `the query took more than ${limits.timeoutMs} ms`)
+    throw new MultiverseError('SQL_FAILED', oneLine(error), { cause: error })
+  } finally {
+    clearTimeout(timer)
+  }
+}

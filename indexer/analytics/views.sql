@@ -1,0 +1,185 @@
+-- Views are made anew at every start, so they need no migration.
+
+-- Every event of the ledger and of the keepers' notebook, in the chain's order when sorted by block_number, log_index.
+CREATE OR REPLACE VIEW events AS
+SELECT 'QuestionAsked' AS kind, event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       oracle AS account, question, NULL::VARCHAR AS verse, NULL::VARCHAR AS token, NULL::VARCHAR AS position,
+       NULL::BIGNUM AS amount
+FROM questions
+UNION ALL
+SELECT 'SpecPublished', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       NULL, question, NULL, NULL, NULL, NULL
+FROM spec_publications
+UNION ALL
+SELECT 'QuestionNarrowed', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       NULL, question, NULL, NULL, NULL, NULL
+FROM narrowings
+UNION ALL
+SELECT 'QuestionResolved', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       NULL, question, NULL, NULL, NULL, NULL
+FROM answers
+UNION ALL
+SELECT 'PushDown', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       owner, question, parent, token, NULL, amount::BIGNUM
+FROM push_downs
+UNION ALL
+SELECT 'PullUp', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       owner, question, parent, token, NULL, amount::BIGNUM
+FROM pull_ups
+UNION ALL
+SELECT 'Transfer', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       sender, NULL, NULL, NULL, position, amount::BIGNUM
+FROM transfers
+UNION ALL
+SELECT 'Approval', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       owner, NULL, NULL, NULL, position, amount
+FROM approvals
+UNION ALL
+SELECT 'OperatorSet', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       owner, NULL, NULL, NULL, NULL, NULL
+FROM operator_changes
+UNION ALL
+SELECT 'RedeemerSet', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       owner, NULL, NULL, NULL, NULL, NULL
+FROM redeemer_changes
+UNION ALL
+SELECT 'PositionDescribed', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       NULL, NULL, verse, token, position, NULL
+FROM position_descriptions
+UNION ALL
+SELECT 'PartitionReported', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       keeper, question, parent, NULL, NULL, NULL
+FROM partition_reports
+UNION ALL
+SELECT DISTINCT 'ProbabilitiesUpdated', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       keeper, question, parent, NULL, NULL, NULL::BIGNUM
+FROM probability_updates;
+
+-- Who may pull up for whom, now.
+CREATE OR REPLACE VIEW redeemers AS
+SELECT owner, redeemer
+FROM redeemer_changes
+GROUP BY owner, redeemer
+HAVING arg_max(allowed, (block_number, log_index));
+
+-- Questions as of the mirrored head. `live` are the outcomes still possible; a deadline that passed decides for void
+-- (`state` expired) whether or not anybody recorded it.
+CREATE OR REPLACE VIEW v_questions AS
+SELECT q.question, s.title, q.oracle, q.outcomes, q.deadline, q.spec_hash, q.terms_hash, q.block_number, q.winner,
+       q.expired,
+       CASE WHEN q.status = 'resolved' THEN 'resolved' WHEN past THEN 'expired' ELSE q.status END AS state,
+       CASE WHEN q.status <> 'resolved' AND past THEN [q.outcomes - 1]::UTINYINT[] ELSE q.survivors END AS live
+FROM (
+  SELECT *, coalesce((SELECT epoch(head_timestamp) FROM mirror) >= deadline, false) AS past FROM questions
+) q
+LEFT JOIN specs s USING (question);
+
+-- The answers of each verse with their labels.
+CREATE OR REPLACE VIEW v_verse_answers AS
+SELECT a.verse, a.step, a.question, a.outcome,
+       coalesce(o.label, left(a.question, 10) || '=' || a.outcome) AS label,
+       list_contains(q.live, a.outcome) AS possible,
+       len(q.live) = 1 AS decided
+FROM verse_answers a
+LEFT JOIN v_questions q USING (question)
+LEFT JOIN outcomes o USING (question, outcome);
+
+-- What keepers last said of a verse: its probability, conditional on the parent it was opened from.
+CREATE OR REPLACE VIEW v_probabilities AS
+SELECT verse, arg_max(probability, (block_number, log_index)) AS probability
+FROM (
+  SELECT verse, probability, block_number, log_index FROM report_worlds
+  UNION ALL
+  SELECT w.verse, u.probability, u.block_number, u.log_index
+  FROM probability_updates u
+  JOIN report_worlds w USING (keeper, parent, question, outcome)
+)
+GROUP BY verse;
+
+-- The amounts in a verse, by token.
+CREATE OR REPLACE VIEW v_supplies AS
+SELECT p.verse, p.token, t.symbol, s.position, s.amount,
+       s.amount::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS display
+FROM supplies s
+JOIN positions p USING (position)
+LEFT JOIN tokens t USING (token);
+
+-- The tree of verses. `state`: alive while all its answers are possible, happened when they are decided, collapsed when
+-- one is ruled out. `probability` has 18 decimals.
+CREATE OR REPLACE VIEW v_verses AS
+SELECT v.verse, coalesce(l.label, 'root') AS label, v.depth, v.parent, v.question, v.outcome, v.path, v.block_number,
+       CASE WHEN NOT coalesce(l.possible, true) THEN 'collapsed' WHEN coalesce(l.decided, false) THEN 'happened'
+            ELSE 'alive' END AS state,
+       p.probability, s.supplies
+FROM verses v
+LEFT JOIN (
+  SELECT verse, string_agg(label, ' & ' ORDER BY step) AS label, bool_and(possible) AS possible,
+         bool_and(decided) AS decided
+  FROM v_verse_answers GROUP BY verse
+) l USING (verse)
+LEFT JOIN v_probabilities p USING (verse)
+LEFT JOIN (
+  SELECT verse, list({'token': token, 'symbol': symbol, 'amount': amount} ORDER BY token) AS supplies
+  FROM v_supplies GROUP BY verse
+) s USING (verse);
+
+-- Who owns what, where.
+CREATE OR REPLACE VIEW v_balances AS
+SELECT b.owner, p.token, t.symbol, p.verse, v.label, v.path, v.state, b.position, b.amount,
+       b.amount::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS display
+FROM balances b
+JOIN positions p USING (position)
+JOIN v_verses v USING (verse)
+LEFT JOIN tokens t USING (token)
+WHERE b.amount > 0::BIGNUM;
+
+-- What each answer was worth, exactly and for display.
+CREATE OR REPLACE VIEW v_wev AS
+SELECT w.question, q.title, w.token, t.symbol, w.winner, o.label AS winner_label, w.wev_nominal, w.wev_realized, w.total,
+       w.wev_nominal::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS nominal_display,
+       w.wev_realized::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS realized_display, w.block_number
+FROM wev_exact w
+LEFT JOIN v_questions q USING (question)
+LEFT JOIN outcomes o ON o.question = w.question AND o.outcome = w.winner
+LEFT JOIN tokens t USING (token);
+
+-- WEV extraction over time.
+CREATE OR REPLACE VIEW wev_analytics AS
+SELECT date_trunc('day', resolved_at) AS day, count(*) AS resolutions, sum(wev_extracted) AS wev,
+       avg(wev_extracted) AS avg_wev,
+       sum(sum(wev_extracted)) OVER (ORDER BY date_trunc('day', resolved_at)) AS cumulative
+FROM verse_resolutions
+GROUP BY 1
+ORDER BY 1;
+
+CREATE OR REPLACE VIEW providers_list AS
+SELECT provider_id, name, trit,
+       CASE trit WHEN 1 THEN 'Generator' WHEN 0 THEN 'Coordinator' WHEN -1 THEN 'Validator' END AS role, status
+FROM runtime_providers
+ORDER BY trit DESC, provider_id;
+
+-- Which bundles of trits sum to 0 mod 3.
+CREATE OR REPLACE VIEW gf3_audit AS
+WITH scopes AS (
+  SELECT 'registry' AS scope, 'runtime_providers' AS id, sum(trit) AS s, count(*) AS n,
+         count(*) FILTER (trit = 1) AS plus, count(*) FILTER (trit = 0) AS zero, count(*) FILTER (trit = -1) AS minus
+  FROM runtime_providers
+  UNION ALL
+  SELECT 'pipeline', coalesce(i.verse_id, '<none>'), sum(p.trit), count(*), count(*) FILTER (p.trit = 1),
+         count(*) FILTER (p.trit = 0), count(*) FILTER (p.trit = -1)
+  FROM provider_invocations i
+  JOIN runtime_providers p USING (provider_id)
+  GROUP BY 2
+  UNION ALL
+  SELECT 'branch', b.branch_id, sum(e.trit), count(*), count(*) FILTER (e.trit = 1), count(*) FILTER (e.trit = 0),
+         count(*) FILTER (e.trit = -1)
+  FROM (
+    SELECT branch_id, unnest(child_entity_ids) AS cid FROM world_branches WHERE branch_type = 'push_down'
+  ) b
+  JOIN world_runtime_entities e ON e.entity_id = b.cid
+  GROUP BY 2
+)
+SELECT scope, id, s, ((s % 3) + 3) % 3 AS residue, s % 3 = 0 AS conserved, n, plus, zero, minus,
+       (plus = minus AND zero >= 1) AS balanced
+FROM scopes
+ORDER BY 1, 2;
