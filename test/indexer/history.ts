@@ -57,6 +57,7 @@ export function createHistory(
   { seed, wallets = 3 }: { seed: bigint; wallets?: number },
 ): History {
   const { multiverse, token } = chain.deployment.addresses
+  if (token === undefined) throw new Error('the chain has no demo token')
   const owners = Array.from({ length: wallets }, (_, index) => chain.accounts[index]!.address)
   const writers = owners.map((_, index) => chain.wallet(index))
   const oracle = chain.wallet(ORACLE)
