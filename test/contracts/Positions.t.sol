@@ -212,10 +212,6 @@ contract PositionsTest is Base {
         vm.assertTrue(!ledger.supportsInterface(0xd9b67a26), "ERC-1155");
     }
 
-    function test_code_fitsTheLimit() public view {
-        vm.assertTrue(address(ledger).code.length < 24_576, "EIP-170");
-    }
-
     function _expectPhantom(uint256 phantom) private {
         vm.assertEq(ledger.balanceOf(alice, phantom), 0, "balance");
         vm.prank(alice);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import { Worlds } from "../../contracts/Worlds.sol";
 import { IMultiverse } from "../../contracts/interfaces/IMultiverse.sol";
 import { IWorlds } from "../../contracts/interfaces/IWorlds.sol";
 import { QuestionId } from "../../contracts/types/QuestionId.sol";
@@ -9,14 +8,14 @@ import { Answer, ROOT, VerseId } from "../../contracts/types/VerseId.sol";
 import { Base } from "./utils/Base.sol";
 
 contract WorldsTest is Base {
-    Worlds private notebook;
+    IWorlds private notebook;
     address private keeper = _account("keeper");
     QuestionId private low;
     QuestionId private high;
 
     function setUp() public override {
         super.setUp();
-        notebook = new Worlds(ledger);
+        notebook = IWorlds(_deploy("contracts/Worlds.sol:Worlds", abi.encode(ledger)));
         (low, high) = _askPair(4, 4);
     }
 

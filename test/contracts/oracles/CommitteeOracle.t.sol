@@ -2,11 +2,9 @@
 pragma solidity ^0.8.28;
 
 import { IERC1271 } from "@openzeppelin/contracts/interfaces/IERC1271.sol";
-import { Multiverse } from "../../../contracts/Multiverse.sol";
 import { ICommitteeOracle } from "../../../contracts/interfaces/ICommitteeOracle.sol";
 import { IMultiverse } from "../../../contracts/interfaces/IMultiverse.sol";
 import { IOracle } from "../../../contracts/interfaces/IOracle.sol";
-import { CommitteeOracle } from "../../../contracts/oracles/CommitteeOracle.sol";
 import { QuestionId } from "../../../contracts/types/QuestionId.sol";
 import { QuestionKey } from "../../../contracts/types/QuestionKey.sol";
 import { OracleBase } from "./utils/OracleBase.sol";
@@ -44,7 +42,7 @@ contract CommitteeOracleTest is OracleBase {
     uint256 private constant CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
     uint8 private constant OUTCOMES = 4;
 
-    CommitteeOracle private committee;
+    ICommitteeOracle private committee;
     QuestionKey private key;
     bytes private terms;
     QuestionId private question;
@@ -56,7 +54,7 @@ contract CommitteeOracleTest is OracleBase {
 
     function setUp() public override {
         super.setUp();
-        committee = new CommitteeOracle(ledger);
+        committee = ICommitteeOracle(_deploy("CommitteeOracle", address(ledger)));
         for (uint256 i = 1; i <= 5; ++i) _insert(i);
         key = _key(OUTCOMES, DEADLINE);
         _use(members, 3);
@@ -297,7 +295,7 @@ contract CommitteeOracleTest is OracleBase {
     }
 
     function test_settle_revertsOnASignatureForAnotherContract() public {
-        CommitteeOracle other = new CommitteeOracle(ledger);
+        ICommitteeOracle other = ICommitteeOracle(_deploy("CommitteeOracle", address(ledger)));
         ICommitteeOracle.Proof memory proof = _signed(2, 7);
         bytes32 hash = other.digest(question, 2);
         for (uint256 i = 0; i < 3; ++i) proof.signatures[i] = _sign(keys[i], hash);
@@ -441,7 +439,7 @@ contract CommitteeOracleTest is OracleBase {
 
     function test_constructor_revertsOnALedgerWithoutCode() public {
         _expect(abi.encodeWithSelector(IOracle.MultiverseHasNoCode.selector, address(0xdead)));
-        new CommitteeOracle(Multiverse(address(0xdead)));
+        _deploy("CommitteeOracle", address(0xdead));
     }
 
     function test_multiverse_isTheLedger() public view {
@@ -449,7 +447,7 @@ contract CommitteeOracleTest is OracleBase {
     }
 
     function test_settle_revertsForAnotherOraclesQuestion() public {
-        CommitteeOracle other = new CommitteeOracle(ledger);
+        ICommitteeOracle other = ICommitteeOracle(_deploy("CommitteeOracle", address(ledger)));
         bytes memory proof = abi.encode(_signed(2, 7));
         _expect(_unknown(other.questionId(key, terms)));
         other.settle(key, terms, proof);

@@ -5,7 +5,6 @@ import { IMultiverse } from "../../../contracts/interfaces/IMultiverse.sol";
 import { IOracle } from "../../../contracts/interfaces/IOracle.sol";
 import { IPriceOracle } from "../../../contracts/interfaces/IPriceOracle.sol";
 import { MockAggregator } from "../../../contracts/mocks/MockAggregator.sol";
-import { PriceOracle } from "../../../contracts/oracles/PriceOracle.sol";
 import { QuestionId } from "../../../contracts/types/QuestionId.sol";
 import { QuestionKey } from "../../../contracts/types/QuestionKey.sol";
 import { OracleBase } from "./utils/OracleBase.sol";
@@ -29,7 +28,7 @@ contract PriceOracleTest is OracleBase {
     uint8 private constant OUTCOMES = 5;
     uint256 private constant VOID = 1 << 4;
 
-    PriceOracle private prices;
+    IPriceOracle private prices;
     MockAggregator private feed;
     QuestionKey private key;
     bytes private terms;
@@ -37,7 +36,7 @@ contract PriceOracleTest is OracleBase {
 
     function setUp() public override {
         super.setUp();
-        prices = new PriceOracle(ledger);
+        prices = IPriceOracle(_deploy("PriceOracle", address(ledger)));
         feed = new MockAggregator();
         key = _key(OUTCOMES, DEADLINE);
         terms = abi.encode(_terms());

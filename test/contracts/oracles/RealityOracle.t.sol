@@ -5,7 +5,6 @@ import { IMultiverse } from "../../../contracts/interfaces/IMultiverse.sol";
 import { IOracle } from "../../../contracts/interfaces/IOracle.sol";
 import { IRealityOracle } from "../../../contracts/interfaces/IRealityOracle.sol";
 import { IRealityETH } from "../../../contracts/interfaces/external/IRealityETH.sol";
-import { RealityOracle } from "../../../contracts/oracles/RealityOracle.sol";
 import { QuestionId } from "../../../contracts/types/QuestionId.sol";
 import { QuestionKey } from "../../../contracts/types/QuestionKey.sol";
 import { OracleBase } from "./utils/OracleBase.sol";
@@ -62,7 +61,7 @@ contract RealityOracleTest is OracleBase {
     uint256 private constant VOID = 1 << 3;
 
     Reality private reality;
-    RealityOracle private relay;
+    IRealityOracle private relay;
     bytes32 private asked;
     QuestionKey private key;
     bytes private terms;
@@ -70,13 +69,8 @@ contract RealityOracleTest is OracleBase {
 
     function setUp() public override {
         super.setUp();
-        bytes memory code = cheats.parseBytes(string.concat("0x", cheats.readFile(BYTECODE)));
-        address deployed;
-        assembly ("memory-safe") {
-            deployed := create(0, add(code, 32), mload(code))
-        }
-        reality = Reality(deployed);
-        relay = new RealityOracle(ledger);
+        reality = Reality(_create(cheats.parseBytes(string.concat("0x", cheats.readFile(BYTECODE)))));
+        relay = IRealityOracle(_deploy("RealityOracle", address(ledger)));
         cheats.deal(address(this), 1e6 ether);
         asked = reality.askQuestionWithMinBond(NUMBER_TEMPLATE, TEXT, oracle, TIMEOUT, 0, 1, MIN_BOND);
         key = _key(OUTCOMES, DEADLINE);

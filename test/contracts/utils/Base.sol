@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import { Multiverse } from "../../../contracts/Multiverse.sol";
+import { ILedger } from "./ILedger.sol";
 import { IMultiverse } from "../../../contracts/interfaces/IMultiverse.sol";
 import { TestToken } from "../../../contracts/mocks/TestToken.sol";
 import { PositionId } from "../../../contracts/types/PositionId.sol";
@@ -18,7 +18,7 @@ abstract contract Base {
     uint256 internal constant MAX_AMOUNT = 2 ** 127 - 1;
     bytes32 internal constant TERMS = keccak256("terms");
 
-    Multiverse internal ledger;
+    ILedger internal ledger;
     TestToken internal token;
     address internal alice = _account("alice");
     address internal bob = _account("bob");
@@ -29,11 +29,18 @@ abstract contract Base {
 
     function setUp() public virtual {
         vm.warp(1_900_000_000);
-        ledger = new Multiverse();
+        ledger = ILedger(_deploy("contracts/Multiverse.sol:Multiverse", ""));
         token = new TestToken("Test Dollar", "TUSD", 6);
         _fund(alice);
         _fund(bob);
         _fund(carol);
+    }
+
+    function _deploy(string memory name, bytes memory args) internal returns (address deployed) {
+        bytes memory code = bytes.concat(vm.getCode(name), args);
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
     }
 
     function _account(string memory name) internal returns (address account) {

@@ -4,7 +4,6 @@ pragma solidity ^0.8.28;
 import { ERC20 } from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import { IArbitrator } from "../../../../contracts/interfaces/IArbitrator.sol";
 import { IOptimisticOracle } from "../../../../contracts/interfaces/IOptimisticOracle.sol";
-import { OptimisticOracle } from "../../../../contracts/oracles/OptimisticOracle.sol";
 import { QuestionId } from "../../../../contracts/types/QuestionId.sol";
 import { QuestionKey } from "../../../../contracts/types/QuestionKey.sol";
 import { OracleBase } from "./OracleBase.sol";
@@ -86,7 +85,7 @@ abstract contract OptimisticBase is OracleBase {
     uint8 internal constant VOID = 3;
     bytes32 internal constant EVIDENCE = keccak256("evidence");
 
-    OptimisticOracle internal game;
+    IOptimisticOracle internal game;
     Arbitrator internal arbitrator;
     QuestionKey internal key;
     bytes internal terms;
@@ -96,7 +95,7 @@ abstract contract OptimisticBase is OracleBase {
 
     function setUp() public virtual override {
         super.setUp();
-        game = new OptimisticOracle(ledger);
+        game = IOptimisticOracle(_deploy("OptimisticOracle", address(ledger)));
         arbitrator = new Arbitrator();
         key = _key(OUTCOMES, ENDS);
         _use(_terms());

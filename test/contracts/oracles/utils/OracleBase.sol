@@ -12,6 +12,7 @@ import { Vm } from "../../utils/Vm.sol";
 interface OracleVm is Vm {
     function chainId(uint256 id) external;
     function deal(address account, uint256 balance) external;
+    function getCode(string calldata name) external view returns (bytes memory);
     function readFile(string calldata path) external view returns (string memory);
     function parseBytes(string calldata text) external pure returns (bytes memory);
 }
@@ -20,6 +21,19 @@ interface OracleVm is Vm {
 abstract contract OracleBase is Base {
     OracleVm internal constant cheats = OracleVm(address(vm));
     bytes32 internal constant SPEC = keccak256("spec");
+
+    /// @notice Deploys an oracle from its artifact: the tests know it by its interface only, and are not compiled anew
+    /// when it changes, which is what makes mutating it cheap.
+    function _deploy(string memory name, address ledger_) internal returns (address) {
+        return _create(bytes.concat(cheats.getCode(name), abi.encode(ledger_)));
+    }
+
+    function _create(bytes memory code) internal returns (address deployed) {
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        vm.assertTrue(deployed != address(0), "deployed");
+    }
 
     function _key(uint8 outcomes, uint64 deadline) internal pure returns (QuestionKey memory) {
         return QuestionKey({ outcomes: outcomes, deadline: deadline, specHash: SPEC });
