@@ -21,6 +21,10 @@ export type Config = {
   databaseUrl: string | null
   /** Partitions worked on at the same time. */
   concurrency: number
+  /** Milliseconds that one run of code in a world may take. */
+  worldTimeMs: number
+  /** Megabytes that a world may use. */
+  worldMemoryMb: number
   /** Base URL of an IPFS gateway for ipfs:// specs; null for none. */
   ipfsGateway: string | null
   /** Milliseconds a spec may take to arrive. */
@@ -60,6 +64,8 @@ const schema = z.object({
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),
   KEEPER_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   KEEPER_CONCURRENCY: whole('a number of partitions', 1, 256).default(8),
+  KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(5_000),
+  KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
   KEEPER_IPFS_GATEWAY: url(['http:', 'https:']).optional(),
   KEEPER_SPEC_TIMEOUT_MS: whole('milliseconds', 1, 120_000).default(10_000),
   KEEPER_ALLOW_PRIVATE_URLS: flag.default(false),
@@ -103,6 +109,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     pollMs: data.KEEPER_POLL_MS ?? null,
     databaseUrl: data.KEEPER_DATABASE_URL ?? null,
     concurrency: data.KEEPER_CONCURRENCY,
+    worldTimeMs: data.KEEPER_WORLD_TIME_MS,
+    worldMemoryMb: data.KEEPER_WORLD_MEMORY_MB,
     ipfsGateway: data.KEEPER_IPFS_GATEWAY ?? null,
     specTimeoutMs: data.KEEPER_SPEC_TIMEOUT_MS,
     allowPrivateUrls: data.KEEPER_ALLOW_PRIVATE_URLS,

@@ -9,15 +9,17 @@ export type FetchLimits = {
   maxBytes: number
   /** For everything together, redirects included, milliseconds. */
   timeoutMs: number
-  /** Lets private addresses and plain http through. For tests, and for a gateway that the operator named. */
-  allowPrivate: boolean
+  /** Whether plain http will do. */
+  allowHttp: boolean
+  /** Whether this IP address may be connected to: {@link isPublicAddress}, if a stranger chose the URL. */
+  isAllowed: (address: string) => boolean
 }
 
 const MAX_REDIRECTS = 5
 
 /**
- * Fetches a document from a URL that a stranger chose. Only https, only public addresses: the address is checked after
- * the name was resolved, for each redirect anew, and the connection is made to the address that was checked.
+ * Fetches a document from a URL that a stranger chose. The address is checked after the name was resolved, for each
+ * redirect anew, and the connection is made to the address that was checked.
  * @throws SPEC_PRIVATE_ADDRESS, SPEC_TOO_LARGE, SPEC_URL_INVALID, SPEC_UNREACHABLE (retryable)
  */
 export async function fetchGuarded(url: string, limits: FetchLimits): Promise<string> {
@@ -83,18 +85,17 @@ for (const [network, prefix] of [
 const PUBLIC_V6 = new BlockList()
 PUBLIC_V6.addSubnet('2000::', 3, 'ipv6')
 
-function parseUrl(url: string, { allowPrivate }: FetchLimits): URL {
+function parseUrl(url: string, { allowHttp, isAllowed }: FetchLimits): URL {
   const parsed = URL.parse(url)
-  const allowed = allowPrivate ? ['https:', 'http:'] : ['https:']
-  if (!parsed || !allowed.includes(parsed.protocol) || parsed.username || parsed.password)
+  const protocols = allowHttp ? ['https:', 'http:'] : ['https:']
+  if (!parsed || !protocols.includes(parsed.protocol) || parsed.username || parsed.password)
     throw new MultiverseError(
       'SPEC_URL_INVALID',
       `not an https URL without credentials: ${shown(url)}`,
     )
   // An address in the URL itself is never looked up.
   const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(host) !== 0 && !allowPrivate && !isPublicAddress(host))
-    throw privateAddress(parsed, host)
+  if (isIP(host) !== 0 && !isAllowed(host)) throw privateAddress(parsed, host)
   return parsed
 }
 
@@ -116,11 +117,11 @@ function request(url: URL, limits: FetchLimits, signal: AbortSignal): Promise<In
 }
 
 /** Resolves a name and hands on only addresses that may be connected to. */
-function checkedLookup(url: URL, { allowPrivate }: FetchLimits): LookupFunction {
+function checkedLookup(url: URL, { isAllowed }: FetchLimits): LookupFunction {
   return (hostname, options, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '')
-      const refused = addresses.find(({ address }) => !allowPrivate && !isPublicAddress(address))
+      const refused = addresses.find(({ address }) => !isAllowed(address))
       if (refused) return callback(privateAddress(url, refused.address), '')
       const [first] = addresses
       if (options.all) return callback(null, addresses)

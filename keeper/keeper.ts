@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { journalled } from '../providers/invocation.ts'
-import type { WorldRuntimeProvider } from '../providers/provider.ts'
+import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
 import { createProvider } from '../providers/registry.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
@@ -104,7 +104,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       config.databaseUrl === null
         ? openFolder(paths.keeper, log)
         : openServer(config.databaseUrl, log),
-      openProvider(join(paths.worlds, PROVIDER)),
+      openProvider(join(paths.worlds, PROVIDER), {
+        timeMs: config.worldTimeMs,
+        memoryBytes: config.worldMemoryMb * 2 ** 20,
+      }),
     ])
     if (opening.status === 'fulfilled') open.push(() => opening.value.close())
     if (providing.status === 'fulfilled') open.push(() => providing.value.shutdown())
@@ -276,9 +279,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   }
 }
 
-async function openProvider(dataDir: string): Promise<WorldRuntimeProvider> {
+async function openProvider(dataDir: string, limits: Limits): Promise<WorldRuntimeProvider> {
   const provider = await createProvider(PROVIDER)
-  await provider.init({ dataDir })
+  await provider.init({ dataDir, limits })
   return provider
 }
 

@@ -1,7 +1,7 @@
 import type { Hex } from 'viem'
 import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
 import { type LoadedSpec, MAX_SPEC_BYTES, parseSpec } from '../sdk/spec.ts'
-import { fetchGuarded } from './fetch.ts'
+import { fetchGuarded, type FetchLimits, isPublicAddress } from './fetch.ts'
 
 /** Finds the spec of a question. */
 export type SpecLoader = (wanted: WantedSpec) => Promise<LoadedSpec>
@@ -35,6 +35,10 @@ const MAX_URIS = 16
  */
 export function createSpecLoader(options: SpecLoaderOptions): SpecLoader {
   const limits = { maxBytes: MAX_SPEC_BYTES, timeoutMs: options.timeoutMs }
+  const anywhere: FetchLimits = { ...limits, allowHttp: true, isAllowed: () => true }
+  const strangers: FetchLimits = options.allowPrivateUrls
+    ? anywhere
+    : { ...limits, allowHttp: false, isAllowed: isPublicAddress }
 
   async function read(uri: string): Promise<string> {
     if (/^data:/i.test(uri)) return readDataUri(uri)
@@ -44,9 +48,9 @@ export function createSpecLoader(options: SpecLoaderOptions): SpecLoader {
       const path = uri.replace(/^ipfs:\/*(ipfs\/)?/i, '')
       const gateway = options.ipfsGateway.replace(/\/+$/, '')
       // The operator chose the gateway, and what comes from it is checked against the hash.
-      return fetchGuarded(`${gateway}/ipfs/${path}`, { ...limits, allowPrivate: true })
+      return fetchGuarded(`${gateway}/ipfs/${path}`, anywhere)
     }
-    return fetchGuarded(uri, { ...limits, allowPrivate: options.allowPrivateUrls })
+    return fetchGuarded(uri, strangers)
   }
 
   return async function load({ question, specHash, outcomes, uris }) {

@@ -3,12 +3,15 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
+import { loadConfig } from '../../keeper/config.ts'
+import { startKeeper } from '../../keeper/keeper.ts'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
 import { migrate } from '../../keeper/store/migrations.ts'
 import type { PartitionView } from '../../keeper/views.ts'
+import { multiverseAbi, worldsAbi } from '../../sdk/abi.ts'
 import { approve, ask, mint, pushDown } from '../../sdk/actions.ts'
-import { type Path, questionId } from '../../sdk/ids.ts'
+import { type Path, questionId, type QuestionTerms } from '../../sdk/ids.ts'
 import { type JournalEntry, journalPageSchema } from '../../sdk/journal.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
@@ -24,8 +27,8 @@ const DEPLOYER = 8
 
 /** Data folders that begin with a database that is made already, as making one takes seconds. */
 export type Folders = {
-  create(chain: Pick<LocalChain, 'deployment'>): Promise<string>
-  remove(): Promise<void>
+  create: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
+  remove: () => Promise<void>
 }
 
 export async function createFolders(): Promise<Folders> {
@@ -73,7 +76,7 @@ export function spec(changes: Partial<Spec> = {}): Spec {
 export const programmed = (program: string, changes: Partial<Spec> = {}) =>
   spec({ program, ...changes })
 
-export type Asked = { question: Hex; json: string }
+export type Asked = { question: Hex; json: string; terms: QuestionTerms }
 
 /** Asks a question whose oracle is the keeper. Each call asks another one. */
 export async function askQuestion(
@@ -94,7 +97,7 @@ export async function askQuestion(
   }
   const { multiverse } = chain.deployment.addresses
   await ask(chain.wallet(USER), { multiverse, ...terms, uri: options.uri ?? specDataUri(json) })
-  return { question: questionId(terms), json }
+  return { question: questionId(terms), json, terms }
 }
 let questions = 0
 
@@ -109,17 +112,19 @@ export async function fund(chain: LocalChain): Promise<void> {
 export const push = (chain: LocalChain, question: Hex, path: Path = [], amount = 100n) =>
   pushDown(chain.wallet(USER), { ...chain.deployment.addresses, path, question, amount })
 
-/** A client of a keeper's socket and HTTP. */
+export type Answered = { status: number; body: unknown }
+
+/** A client of a keeper's socket. */
 export type KeeperClient = {
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>
-  partition(parent: Hex, question: Hex): Promise<PartitionView | null>
+  call: (method: string, path: string, body?: unknown) => Promise<Answered>
+  partition: (parent: Hex, question: Hex) => Promise<PartitionView | null>
   /** Waits until a partition is as wanted. */
-  until(
+  until: (
     parent: Hex,
     question: Hex,
     wanted: (partition: PartitionView) => boolean,
-  ): Promise<PartitionView>
-  answer(question: Hex, outcome: number | string): Promise<{ status: number; body: unknown }>
+  ) => Promise<PartitionView>
+  answer: (question: Hex, outcome: number | string) => Promise<Answered>
 }
 
 export function keeperClient(dataDir: string): KeeperClient {
@@ -184,3 +189,74 @@ export async function eventually<T>(
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
+
+/** A keeper in this process on a data folder of its own. */
+export type TestKeeper = KeeperClient & {
+  dataDir: string
+  port: number
+  journal: () => Promise<JournalEntry[]>
+  /** The codes with which it could not go on. */
+  fatal: string[]
+  stop: () => Promise<void>
+}
+
+export async function startTestKeeper(
+  chain: LocalChain,
+  dataDir: string,
+  env: Record<string, string> = {},
+): Promise<TestKeeper> {
+  const fatal: string[] = []
+  const config = loadConfig(keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env }))
+  const keeper = await startKeeper({
+    config,
+    privateKey: chain.privateKey(KEEPER),
+    onFatal: ({ code }) => void fatal.push(code),
+    log: createLog(config.logLevel),
+  })
+  return {
+    ...keeperClient(dataDir),
+    dataDir,
+    port: keeper.port,
+    fatal,
+    journal: () => readJournal(keeper.port),
+    stop: keeper.stop,
+  }
+}
+
+/** The environment of a keeper of the local chain. */
+export function keeperEnv(
+  chain: Pick<LocalChain, 'url' | 'privateKey'>,
+  dataDir: string,
+  env: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    MULTIVERSE_DATA: dataDir,
+    MULTIVERSE_RPC_URL: chain.url,
+    KEEPER_PRIVATE_KEY: chain.privateKey(KEEPER),
+    ...env,
+  }
+}
+
+/** The keeper's reports of partitions by a question on the chain. */
+export const reportsOf = (chain: LocalChain, question: Hex) =>
+  chain.publicClient.getContractEvents({
+    address: chain.deployment.addresses.worlds,
+    abi: worldsAbi,
+    eventName: 'PartitionReported',
+    args: { keeper: chain.accounts[KEEPER]!.address, question },
+    fromBlock: 0n,
+    strict: true,
+  })
+
+/** The answers to a question on the chain. */
+export const answersOf = (chain: LocalChain, question: Hex) =>
+  chain.publicClient.getContractEvents({
+    address: chain.deployment.addresses.multiverse,
+    abi: multiverseAbi,
+    eventName: 'QuestionResolved',
+    args: { question },
+    fromBlock: 0n,
+    strict: true,
+  })
+
+export const isState = (state: string) => (partition: PartitionView) => partition.state === state

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../keeper/config.ts'
+import { isMultiverseError } from '../../sdk/errors.ts'
+
+const KEY = `0x${'11'.repeat(32)}`
+const good = {
+  MULTIVERSE_DATA: '/data',
+  MULTIVERSE_RPC_URL: 'http://127.0.0.1:8545',
+  KEEPER_PRIVATE_KEY: KEY,
+}
+
+function problem(env: Record<string, string | undefined>): string {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    expect(isMultiverseError(error, 'CONFIG_INVALID')).toBe(true)
+    return (error as Error).message
+  }
+  throw new Error('nothing was wrong with it')
+}
+
+test('needs a data folder, an endpoint and a key, and has a default for the rest', () => {
+  expect(loadConfig(good)).toEqual({
+    dataDir: '/data',
+    rpcUrl: 'http://127.0.0.1:8545',
+    port: 0,
+    confirmations: null,
+    pollMs: null,
+    databaseUrl: null,
+    concurrency: 8,
+    worldTimeMs: 5_000,
+    worldMemoryMb: 64,
+    ipfsGateway: null,
+    specTimeoutMs: 10_000,
+    allowPrivateUrls: false,
+    logLevel: 'info',
+  })
+})
+
+test('says all that is wrong at once, with key and value', () => {
+  const message = problem({
+    MULTIVERSE_RPC_URL: 'ftp://chain',
+    KEEPER_PORT: '70000',
+    KEEPER_POLL_MS: '1e3',
+    KEEPER_CONFIRMATIONS: '0x10',
+    KEEPER_ALLOW_PRIVATE_URLS: 'yes',
+    KEEPER_LOG_LEVEL: 'loud',
+    KEEPER_CONFIRMATION: '3',
+  })
+  for (const part of [
+    'MULTIVERSE_DATA=(not set)',
+    'MULTIVERSE_RPC_URL=ftp://chain',
+    'KEEPER_PORT=70000: a port from 0 to 65535',
+    'KEEPER_POLL_MS=1e3',
+    'KEEPER_CONFIRMATIONS=0x10',
+    'KEEPER_ALLOW_PRIVATE_URLS=yes',
+    'KEEPER_LOG_LEVEL=loud',
+    'KEEPER_PRIVATE_KEY=(not set)',
+    'KEEPER_CONFIRMATION=3: no such setting',
+  ])
+    expect(message).toContain(part)
+  expect(message).not.toContain('\n')
+})
+
+test('never shows a secret', () => {
+  const key = `${'f'.repeat(63)}`
+  const url = 'mysql://keeper:hunter2@db/keeper'
+  const message = problem({ ...good, KEEPER_PRIVATE_KEY: key, KEEPER_DATABASE_URL: url })
+  expect(message).toContain('KEEPER_PRIVATE_KEY=(hidden)')
+  expect(message).not.toContain(key)
+  expect(message).not.toContain('hunter2')
+  expect(JSON.stringify(loadConfig(good))).not.toContain(KEY.slice(2))
+})
+
+test.each([['0x' + '0'.repeat(64)], ['0x' + 'f'.repeat(64)], ['0x12'], ['key']])(
+  'refuses %s as a key',
+  (key) => {
+    expect(problem({ ...good, KEEPER_PRIVATE_KEY: key })).toContain('KEEPER_PRIVATE_KEY=(hidden)')
+  },
+)
+
+test('takes an empty value as unset, and leaves other processes their settings', () => {
+  const env = { ...good, KEEPER_DATABASE_URL: '', KEEPER_URLS: 'http://127.0.0.1:8548' }
+  expect(loadConfig(env).databaseUrl).toBeNull()
+})
