@@ -6,11 +6,12 @@
 // a stop at any moment leaves a whole file.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { z } from 'zod'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { onStop } from '../../sdk/node/lifecycle.ts'
@@ -36,7 +37,8 @@ async function main(): Promise<void> {
   const mining = ['--block-time', `${BLOCK_TIME_S}`, '--mixed-mining']
   // Old states go to disk; without a bound and a place of their own they fill the home folder with gigabytes.
   const caching = ['--cache-path', cachePath, '--max-persisted-states', '64']
-  const loading = existsSync(statePath) ? ['--load-state', statePath] : []
+  const loaded = existsSync(statePath) ? await prepare(statePath) : undefined
+  const loading = loaded === undefined ? [] : ['--load-state', statePath]
   const anvil = spawn(
     anvilBinary(),
     ['--host', '127.0.0.1', '--port', port, '--quiet', ...mining, ...caching, ...loading],
@@ -50,13 +52,11 @@ async function main(): Promise<void> {
 
   const stopping = new AbortController()
   let isReady = false
-  let savedBlock = 0
-  let seenBlock = 0
+  let savedBlock = loaded?.head ?? 0
+  let seenBlock = savedBlock
   const write = async () => {
     const dump = (await rpc('anvil_dumpState')) as string
-    const state = await promisify(gunzip)(Buffer.from(dump.slice(2), 'hex'))
-    await writeFile(`${statePath}.tmp`, state)
-    await rename(`${statePath}.tmp`, statePath)
+    await replace(statePath, await promisify(gunzip)(Buffer.from(dump.slice(2), 'hex')))
   }
   const save = async () => {
     const head = Number(await rpc('eth_blockNumber'))
@@ -88,7 +88,6 @@ async function main(): Promise<void> {
   })
   process.once('exit', () => anvil.kill('SIGKILL'))
   await answering(rpc)
-  savedBlock = seenBlock = Number(await rpc('eth_blockNumber'))
   isReady = true
   while (!stopping.signal.aborted) {
     saving = save().catch((error: unknown) => {
@@ -97,6 +96,41 @@ async function main(): Promise<void> {
     await saving
     await sleep(POLL_MS)
   }
+}
+
+/**
+ * Every start of anvil adds a genesis block of its own to the state, and of several it serves any: the chain would not know
+ * itself again. The first one is the earliest. Gives the head of the saved chain.
+ */
+async function prepare(statePath: string): Promise<{ head: number }> {
+  const state = stateSchema.parse(JSON.parse(await readFile(statePath, 'utf8')))
+  const [genesis, ...others] = state.blocks
+    .filter(isGenesis)
+    .toSorted((a, b) => Number(a.header.timestamp) - Number(b.header.timestamp))
+  if (genesis !== undefined && others.length > 0) {
+    const blocks = [genesis, ...state.blocks.filter((block) => !isGenesis(block))]
+    await replace(statePath, JSON.stringify({ ...state, blocks }))
+  }
+  return { head: state.best_block_number }
+}
+
+const blockSchema = z.looseObject({
+  header: z.looseObject({ number: z.string(), timestamp: z.string() }),
+})
+type Block = z.infer<typeof blockSchema>
+const stateSchema = z.looseObject({
+  best_block_number: z.number(),
+  blocks: z.array(blockSchema),
+})
+
+function isGenesis({ header }: Block): boolean {
+  return Number(header.number) === 0
+}
+
+/** Writes beside and renames: at every moment there is a whole file. */
+async function replace(path: string, content: string | Uint8Array): Promise<void> {
+  await writeFile(`${path}.tmp`, content)
+  await rename(`${path}.tmp`, path)
 }
 
 type Rpc = (method: string, params?: unknown[]) => Promise<unknown>

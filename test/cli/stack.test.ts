@@ -1,0 +1,207 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createTestClient, http, publicActions, walletActions, zeroAddress } from 'viem'
+import { anvil } from 'viem/chains'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { clearFolder, openFolder } from '../../cli/stack/folder.ts'
+import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
+import { describeProcess, isRunning, reap } from '../../cli/stack/record.ts'
+import { createSupervisor } from '../../cli/stack/supervisor.ts'
+
+// The parts of the supervisor, each on real processes.
+
+let dataDir: string
+const children: ChildProcess[] = []
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'multiverse-stack-'))
+})
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+function sleeper(): ChildProcess {
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+  children.push(child)
+  return child
+}
+
+async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await condition())) await sleep(20)
+}
+
+test('a taken port is named, and a base offered with which all four are free', async () => {
+  const { chain: base } = await portsFrom(22_000).catch(() => portsFrom(23_000))
+  const server = createServer()
+  server.listen(base + 2, '127.0.0.1')
+  await once(server, 'listening')
+  try {
+    const error = (await portsFrom(base).catch((caught: unknown) => caught)) as Error
+    expect(error).toMatchObject({ code: 'PORT_TAKEN' })
+    expect(error.message).toContain(`port ${base + 2} (analytics) is taken`)
+    const offered = Number(/--port-base (\d+)$/.exec(error.message)?.[1])
+    await expect(portsFrom(offered)).resolves.toMatchObject({ keeper: offered + 3 })
+  } finally {
+    server.close()
+    await once(server, 'close')
+  }
+})
+
+test('free ports differ', async () => {
+  expect(new Set(Object.values(await freePorts())).size).toBe(4)
+})
+
+test('a folder with other things in it is not taken for a data folder', async () => {
+  await writeFile(join(dataDir, 'thesis.txt'), 'years of work')
+  await expect(openFolder(dataDir)).rejects.toMatchObject({
+    code: 'NOT_A_DATA_FOLDER',
+    message: `${dataDir} holds thesis.txt: choose an empty folder with --data`,
+  })
+  expect(await readdir(dataDir)).toEqual(['thesis.txt'])
+})
+
+test('beginning anew removes what the stack made and nothing else', async () => {
+  const lock = await openFolder(dataDir)
+  for (const name of ['chain', 'keeper', 'networks']) await mkdir(join(dataDir, name))
+  for (const name of ['deployment.json', 'scenario.json', 'notes.txt'])
+    await writeFile(join(dataDir, name), '{}')
+  await clearFolder(dataDir)
+  expect((await readdir(dataDir)).toSorted()).toEqual([
+    'lock',
+    'multiverse.json',
+    'networks',
+    'notes.txt',
+  ])
+  await expect(openFolder(dataDir)).rejects.toMatchObject({ code: 'LOCKED' })
+  await lock.release()
+  await (await openFolder(dataDir)).release()
+})
+
+test('ends what is left of an earlier run, and never a process that only has its number', async () => {
+  const [left, stranger] = [sleeper(), sleeper()]
+  const record = await describeProcess('left', left.pid!)
+  const impostor = { ...(await describeProcess('impostor', stranger.pid!)), startedAt: '1' }
+  const unknown = { ...(await describeProcess('unknown', stranger.pid!)), startedAt: null }
+  expect(await reap([record, impostor, unknown])).toEqual([record])
+  expect(await isRunning(record)).toBe(false)
+  expect(stranger.exitCode ?? stranger.signalCode).toBeNull()
+})
+
+test('a process that dies is started again so many times, then named with its last words', async () => {
+  const restarts: string[] = []
+  const supervisor = createSupervisor({
+    logsDir: join(dataDir, 'logs'),
+    signal: new AbortController().signal,
+    onChange: async () => {},
+    onRestart: (name, reason) => restarts.push(`${name} ${reason}`),
+  })
+  await supervisor.start({
+    name: 'keeper',
+    entry: 'keeper/main.ts',
+    env: { MULTIVERSE_RPC_URL: 'x' },
+    restarts: 2,
+  })
+  await expect(supervisor.failure).rejects.toMatchObject({
+    code: 'CHILD_DIED',
+    message: expect.stringMatching(/^keeper ended with code 2: error CONFIG_INVALID: /) as string,
+  })
+  // A wrong configuration stays wrong.
+  expect(restarts).toEqual([])
+})
+
+test('the chain goes on where it was, over many restarts, and ends with its supervisor', async () => {
+  const { chain: port } = await freePorts()
+  const client = createTestClient({
+    mode: 'anvil',
+    chain: anvil,
+    transport: http(`http://127.0.0.1:${port}`, { retryCount: 0 }),
+    cacheTime: 0,
+  })
+    .extend(publicActions)
+    .extend(walletActions)
+  const startChain = async () => {
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL('../../cli/stack/chain.ts', import.meta.url))],
+      {
+        env: {
+          ...process.env,
+          MULTIVERSE_DATA: dataDir,
+          CHAIN_PORT: `${port}`,
+          MULTIVERSE_SUPERVISED: '1',
+        },
+        stdio: ['pipe', 'inherit', 'inherit'],
+      },
+    )
+    children.push(child)
+    await until(() =>
+      client.getChainId().then(
+        () => true,
+        () => false,
+      ),
+    )
+    return child
+  }
+  const hashes = async () => {
+    const head = await client.getBlockNumber()
+    const blocks = Array.from({ length: Number(head) + 1 }, (_, index) => BigInt(index))
+    return Promise.all(
+      blocks.map(async (blockNumber) => (await client.getBlock({ blockNumber })).hash),
+    )
+  }
+  let known: string[] = []
+  let sent = 0
+  for (let run = 0; run < 4; run++) {
+    const child = await startChain()
+    expect((await hashes()).slice(0, known.length)).toEqual(known)
+    const [account] = await client.getAddresses()
+    expect(await client.getTransactionCount({ address: account! })).toBe(sent)
+    const hash = await client.sendTransaction({ account: account!, to: zeroAddress, value: 1n })
+    await client.waitForTransactionReceipt({ hash, pollingInterval: 20 })
+    sent++
+    // A genesis block of a later second differs.
+    await sleep(1100)
+    known = await hashes()
+    expect(await endByPipe(child)).toBe(0)
+    await expect(client.getChainId()).rejects.toThrow('HTTP request failed')
+    expect(existsSync(join(dataDir, 'chain/cache'))).toBe(false)
+  }
+
+  // Killed, it has lost no transaction that was mined a moment ago.
+  const child = await startChain()
+  const [account] = await client.getAddresses()
+  const hash = await client.sendTransaction({ account: account!, to: zeroAddress, value: 1n })
+  const { blockHash } = await client.waitForTransactionReceipt({ hash, pollingInterval: 20 })
+  await until(async () =>
+    (await readFile(join(dataDir, 'chain/state.json'), 'utf8')).includes(hash.slice(2)),
+  )
+  const anvils = await childrenOf(child.pid!)
+  expect(anvils).toHaveLength(1)
+  process.kill(anvils[0]!, 'SIGKILL')
+  await once(child, 'exit')
+  expect(child.exitCode).toBe(1)
+  const again = await startChain()
+  expect((await client.getTransactionReceipt({ hash })).blockHash).toBe(blockHash)
+  expect(await endByPipe(again)).toBe(0)
+})
+
+/** Ends the process as a supervisor does that is gone, and gives the exit code. */
+async function endByPipe(child: ChildProcess): Promise<number | null> {
+  child.stdin?.end()
+  await once(child, 'exit')
+  return child.exitCode
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.trim().split(' ').filter(Boolean).map(Number)
+}
