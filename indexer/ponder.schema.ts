@@ -15,12 +15,18 @@ const origin = (t: ColumnBuilders) => ({
   logIndex: t.integer().notNull(),
 })
 
-/** The last block whose events are in these tables; no row before the first live block. */
+/**
+ * The last block whose events are in these tables; no row before the first live block. On PGlite ponder writes a block's
+ * tables one after the other and not in a transaction, so a reader needs `events` here and `rows` in {@link block} to know
+ * that it has seen all of a block.
+ */
 export const head = onchainTable('head', (t) => ({
   chainId: t.integer().primaryKey(),
   number: t.bigint().notNull(),
   hash: t.hex().notNull(),
   timestamp: t.bigint().notNull(),
+  /** How many events of ours it holds; when there are any, it has a row in {@link block}. */
+  events: t.integer().notNull(),
 }))
 
 /** Blocks that hold events of ours. */
@@ -30,6 +36,8 @@ export const block = onchainTable('block', (t) => ({
   timestamp: t.bigint().notNull(),
   /** How many of ours it holds. */
   events: t.integer().notNull(),
+  /** How many rows of all tables name it as their block. */
+  rows: t.integer().notNull(),
 }))
 
 /** A question with what is recorded of it: its deadline decides by itself and leaves no trace until `expire`. */

@@ -19,6 +19,7 @@ import { createTokenReader } from './tokens.ts'
 
 const LOCAL_POLL_MS = 100
 const REMOTE_POLL_MS = 1_000
+const RETRY_MS = 500
 /** A mirror that was last level with the chain longer ago than this is not ready. */
 const STALE_MS = 5_000
 
@@ -88,10 +89,10 @@ await runService(async () => {
       status.block = block === null ? null : { number: Number(block.number), hash: block.hash }
       if (tick.kind === 'current') levelAt = Date.now()
       else status.reason = tick.reason
+      return tick.kind === 'current' ? pollMs : pollMs / 4
     }
-    const every = { pauseMs: pollMs, signal: stopping.signal }
     const loops = [
-      repeat(mirroring, every, (code, message) => {
+      repeat(mirroring, stopping.signal, (code, message) => {
         status.reason = message
         log('mirror.failed', { code, message })
       }),
@@ -99,8 +100,11 @@ await runService(async () => {
         const reader = createJournalReader({ url, database })
         const reading = async () => {
           if ((await reader.poll()) > 0) await noteCursors()
+          return pollMs
         }
-        return repeat(reading, every, (code, message) => log('journal.failed', { code, message }))
+        return repeat(reading, stopping.signal, (code, message) =>
+          log('journal.failed', { code, message, url }),
+        )
       }),
     ]
     closers.push(async () => {
@@ -117,18 +121,19 @@ await runService(async () => {
 })
 
 /**
- * Does `work` again and again until told to stop. What may pass is told once for each kind of failure and tried again; a
- * chain that is another one is thrown.
+ * Does `work` again and again until told to stop; it gives the milliseconds to wait. What may pass is told once for each
+ * kind of failure and tried again; a chain that is another one is thrown.
  */
 async function repeat(
-  work: () => Promise<void>,
-  { pauseMs, signal }: { pauseMs: number; signal: AbortSignal },
+  work: () => Promise<number>,
+  signal: AbortSignal,
   onFailure: (code: string, message: string) => void,
 ): Promise<void> {
   let lastCode: string | null = null
   while (!signal.aborted) {
+    let pauseMs = RETRY_MS
     try {
-      await work()
+      pauseMs = await work()
       lastCode = null
     } catch (error) {
       if (isMultiverseError(error, 'WRONG_CHAIN')) throw error
@@ -136,10 +141,8 @@ async function repeat(
       if (code !== lastCode) onFailure(code, oneLine(error))
       lastCode = code
     }
-    await sleep(lastCode === null ? pauseMs : 5 * pauseMs, undefined, { signal }).catch(
-      (error: unknown) => {
-        if (!signal.aborted) throw error
-      },
-    )
+    await sleep(pauseMs, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
   }
 }

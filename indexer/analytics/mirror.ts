@@ -183,15 +183,18 @@ export function createMirror({
   }
 }
 
-/** How far the indexer's view reaches; null when it has none. A null hash: the indexer takes that height as final. */
-function reach({ head, finalized, blocks, isCut }: SourceView): {
-  number: bigint
-  hash: Hex | null
-} | null {
+/**
+ * How far the indexer's view reaches; null when it has none. A null hash: the indexer takes that height as final. A head
+ * with events but without its row among the blocks is not written to the end.
+ */
+function reach(view: SourceView): { number: bigint; hash: Hex | null } | null {
+  const { head, finalized, blocks, isCut } = view
   if (finalized === null) return null
-  const whole = head !== null && head.number >= finalized ? head : { number: finalized, hash: null }
   const last = blocks.at(-1)
-  return isCut && last !== undefined && last.number < whole.number ? last : whole
+  if (isCut && last !== undefined) return last
+  if (head === null || head.number < finalized) return { number: finalized, hash: null }
+  const isWhole = head.events === 0 || blocks.some(({ hash }) => hash === head.hash)
+  return isWhole ? head : { number: finalized, hash: null }
 }
 
 /** How many blocks two ascending lists have in common before they part. */
@@ -221,7 +224,10 @@ function chunks(blocks: readonly SourceBlock[]): SourceBlock[][] {
   return all
 }
 
-/** The rows of some blocks; null when the indexer went another way between the first question and the last. */
+/**
+ * The rows of some blocks; null when they are not all there, or are another fork's: the indexer was writing while it was
+ * read. Rows are only ever inserted, each names its block's hash, and each block says how many there are.
+ */
 async function fetchRows(
   source: Source,
   tokens: TokenReader,
@@ -232,16 +238,15 @@ async function fetchRows(
   const tables = await Promise.all(
     MIRRORED.map(async (table) => ({ table, rows: await source.rows(table.source, from, to) })),
   )
-  const again = await source.blocks(from, to)
-  const isSame =
-    again.length === blocks.length &&
-    again.every(({ hash, events }, index) => {
-      return hash === blocks[index]!.hash && events === blocks[index]!.events
-    })
-  if (!isSame) return null
+  const missing = new Map<unknown, number>(blocks.map(({ hash, rows }) => [hash, rows]))
   const named = new Set<Address>()
   for (const { table, rows } of tables)
-    if (table.source === 'position') for (const row of rows) named.add(row['token'] as Address)
+    for (const row of rows) {
+      const hash = row['block_hash']
+      missing.set(hash, (missing.get(hash) ?? 0) - 1)
+      if (table.source === 'position') named.add(row['token'] as Address)
+    }
+  if ([...missing.values()].some((count) => count !== 0)) return null
   return {
     from,
     to,

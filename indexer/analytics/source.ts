@@ -3,13 +3,22 @@ import type { Hex } from 'viem'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { checkpointBlock } from '../prepare.ts'
 
-/** A block that holds events of ours, and how many. `timestamp` in Unix seconds. */
-export type SourceBlock = { number: bigint; hash: Hex; timestamp: bigint; events: number }
+/**
+ * A block that holds events of ours: how many, and how many rows of the mirrored tables came of them. `timestamp` in Unix
+ * seconds.
+ */
+export type SourceBlock = {
+  number: bigint
+  hash: Hex
+  timestamp: bigint
+  events: number
+  rows: number
+}
 
 /** What the indexer holds at one moment. */
 export type SourceView = {
-  /** The last block whose events are all there; null until the indexer follows the chain live. */
-  head: { number: bigint; hash: Hex } | null
+  /** The last block indexed; null until the indexer follows the chain live. It may be half written (see `reach`). */
+  head: { number: bigint; hash: Hex; events: number } | null
   /** Height up to which the indexer takes blocks as final; null before its first checkpoint. */
   finalized: bigint | null
   /** Blocks with events above the height asked for, ascending. */
@@ -21,8 +30,6 @@ export type SourceView = {
 /** The indexer's tables over HTTP. Every method throws INDEXER_UNREACHABLE (retryable) when there is no answer. */
 export type Source = {
   view(above: bigint): Promise<SourceView>
-  /** Blocks with events from one height to another, both included. */
-  blocks(from: bigint, to: bigint): Promise<SourceBlock[]>
   /** A table's rows of these blocks, columns under the table's own names. */
   rows(table: string, from: bigint, to: bigint): Promise<Record<string, unknown>[]>
 }
@@ -36,6 +43,7 @@ type ViewRow = {
   hash: Hex | null
   timestamp: string | null
   events: number | null
+  rows: number | null
   checkpoint: string | null
 }
 
@@ -61,27 +69,24 @@ export function createSource(url: string): Source {
     async view(above) {
       // One statement, so that everything in it is of one moment.
       const rows = await ask<ViewRow>(sql`
-        (SELECT 'head' AS kind, number, hash, timestamp, 0 AS events, NULL AS checkpoint FROM head)
+        (SELECT 'head' AS kind, number, hash, timestamp, events, 0 AS rows, NULL AS checkpoint FROM head)
         UNION ALL
-        (SELECT 'finalized', NULL, NULL, NULL, NULL, finalized_checkpoint FROM _ponder_checkpoint)
+        (SELECT 'finalized', NULL, NULL, NULL, NULL, NULL, finalized_checkpoint FROM _ponder_checkpoint)
         UNION ALL
-        (SELECT 'block', number, hash, timestamp, events, NULL FROM block
+        (SELECT 'block', number, hash, timestamp, events, rows, NULL FROM block
          WHERE number > ${above.toString()} ORDER BY number LIMIT ${MAX_BLOCKS + 1})`)
       const blocks = rows.filter(({ kind }) => kind === 'block').map((row) => sourceBlock(row))
       const head = rows.find(({ kind }) => kind === 'head')
       const finalized = rows.find(({ kind }) => kind === 'finalized')?.checkpoint
       return {
-        head: head === undefined ? null : { number: BigInt(head.number!), hash: head.hash! },
+        head:
+          head === undefined
+            ? null
+            : { number: BigInt(head.number!), hash: head.hash!, events: head.events! },
         finalized: finalized == null ? null : checkpointBlock(finalized),
         blocks: blocks.slice(0, MAX_BLOCKS).toSorted((a, b) => (a.number < b.number ? -1 : 1)),
         isCut: blocks.length > MAX_BLOCKS,
       }
-    },
-    async blocks(from, to) {
-      const rows = await ask<ViewRow>(sql`
-        SELECT number, hash, timestamp, events FROM block
-        WHERE number BETWEEN ${from.toString()} AND ${to.toString()} ORDER BY number`)
-      return rows.map((row) => sourceBlock(row))
     },
     rows: (table, from, to) =>
       ask(sql`
@@ -90,11 +95,12 @@ export function createSource(url: string): Source {
   }
 }
 
-function sourceBlock({ number, hash, timestamp, events }: ViewRow): SourceBlock {
+function sourceBlock({ number, hash, timestamp, events, rows }: ViewRow): SourceBlock {
   return {
     number: BigInt(number!),
     hash: hash!,
     timestamp: BigInt(timestamp!),
     events: events!,
+    rows: rows!,
   }
 }

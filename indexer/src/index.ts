@@ -25,7 +25,7 @@ import {
 } from 'ponder:schema'
 import { type Address, type Hex, zeroAddress } from 'viem'
 import { fullMask, outcomesIn, ROOT } from '../../sdk/ids.ts'
-import { partitionVerses, positionHex, verseRow, wordHex } from '../verses.ts'
+import { partitionVerses, positionHex, type VerseRow, verseRow, wordHex } from '../verses.ts'
 
 // The tables are a pure function of the contracts' logs: nothing is read from anywhere else.
 
@@ -33,11 +33,14 @@ type LogEvent = Event<Exclude<EventNames, `${string}:setup` | `${string}:block`>
 type Database = Context['db']
 
 ponder.on('Head:block', async ({ event, context }) => {
+  // A block's own event comes after those of its logs.
   const { number, hash, timestamp } = event.block
+  const counted = await context.db.find(block, { number })
+  const row = { number, hash, timestamp, events: counted?.events ?? 0 }
   await context.db
     .insert(head)
-    .values({ chainId: context.chain.id, number, hash, timestamp })
-    .onConflictDoUpdate({ number, hash, timestamp })
+    .values({ chainId: context.chain.id, ...row })
+    .onConflictDoUpdate(row)
 })
 
 ponder.on('Multiverse:setup', async ({ context }) => {
@@ -139,19 +142,15 @@ ponder.on('Multiverse:PositionDescribed', async ({ event, context: { db } }) => 
   await db
     .insert(positionDescription)
     .values({ ...origin, position: wordHex(id), verse: described, token })
-  const rows = path.map((_, index) => ({ ...origin, ...verseRow(path.slice(0, index + 1)) }))
-  if (rows.length > 0) await db.insert(verse).values(rows).onConflictDoNothing()
-  await db
-    .insert(position)
-    .values({ ...origin, id: wordHex(id), verse: described, token })
-    .onConflictDoNothing()
+  const verses = path.map((_, index) => verseRow(path.slice(0, index + 1)))
+  await writeNew(db, origin, verses, [{ id: wordHex(id), verse: described, token }])
 })
 
 /* THE KEEPERS' NOTEBOOK */
 
 ponder.on('Worlds:PartitionReported', async ({ event, context: { db } }) => {
-  const origin = await record(db, event)
   const { keeper, parent, question: by, worlds, path } = event.args
+  const origin = await record(db, event, 1 + worlds.length)
   await db
     .insert(partitionReport)
     .values({ ...origin, keeper, parent, question: by, path: [...path] })
@@ -170,8 +169,8 @@ ponder.on('Worlds:PartitionReported', async ({ event, context: { db } }) => {
 })
 
 ponder.on('Worlds:ProbabilitiesUpdated', async ({ event, context: { db } }) => {
-  const origin = await record(db, event)
   const { probabilities, ...of } = event.args
+  const origin = await record(db, event, probabilities.length)
   await db
     .insert(probabilityUpdate)
     .values(
@@ -179,13 +178,15 @@ ponder.on('Worlds:ProbabilitiesUpdated', async ({ event, context: { db } }) => {
     )
 })
 
-/** Counts the event into its block and gives back the columns that say where it stands. */
-async function record(db: Database, event: LogEvent) {
+type Origin = Awaited<ReturnType<typeof record>>
+
+/** Counts the event and its rows into its block and gives back the columns that say where it stands. */
+async function record(db: Database, event: LogEvent, rows = 1) {
   const { number, hash, timestamp } = event.block
   await db
     .insert(block)
-    .values({ number, hash, timestamp, events: 1 })
-    .onConflictDoUpdate((row) => ({ events: row.events + 1 }))
+    .values({ number, hash, timestamp, events: 1, rows })
+    .onConflictDoUpdate((row) => ({ events: row.events + 1, rows: row.rows + rows }))
   return {
     eventId: event.id,
     blockNumber: number,
@@ -205,21 +206,35 @@ type Partition = {
 /** Writes the verses and positions that a push-down or pull-up names, where they are new. */
 async function openPartition(
   db: Database,
-  origin: Awaited<ReturnType<typeof record>>,
+  origin: Origin,
   { question: by, token, path }: Partition,
   survivors: number[],
 ) {
   const { all, parent, children } = partitionVerses(path, by)
-  await db
-    .insert(verse)
-    .values(all.map((row) => ({ ...origin, ...row })))
-    .onConflictDoNothing()
   const held = survivors.map((outcome) => children[outcome]!)
   if (parent.id !== ROOT) held.unshift(parent)
-  await db
-    .insert(position)
-    .values(held.map(({ id }) => ({ ...origin, id: positionHex(id, token), verse: id, token })))
-    .onConflictDoNothing()
+  const positions = held.map(({ id }) => ({ id: positionHex(id, token), verse: id, token }))
+  await writeNew(db, origin, all, positions)
+}
+
+async function writeNew(
+  db: Database,
+  origin: Origin,
+  verses: VerseRow[],
+  positions: { id: Hex; verse: Hex; token: Address }[],
+) {
+  const written = [
+    ...(await db
+      .insert(verse)
+      .values(verses.map((row) => ({ ...origin, ...row })))
+      .onConflictDoNothing()),
+    ...(await db
+      .insert(position)
+      .values(positions.map((row) => ({ ...origin, ...row })))
+      .onConflictDoNothing()),
+  ]
+  const rows = written.filter((row) => row !== null).length
+  await db.update(block, { number: origin.blockNumber }).set((row) => ({ rows: row.rows + rows }))
 }
 
 async function changeBalance(db: Database, owner: Address, of: Hex, delta: bigint) {

@@ -5,6 +5,7 @@ import {
   type Answer,
   childPaths,
   insertAnswer,
+  outcomesIn,
   type Path,
   positionId,
   type QuestionTerms,
@@ -43,6 +44,8 @@ export type History = {
   transfer(from: number, to: number, path: Path, amount: bigint): Promise<void>
   /** Rules outcomes out; with one left the question is resolved. */
   narrow(question: Question, survivors: number[]): Promise<void>
+  /** Reads everything again from the chain: after a reorg the history is another one. */
+  resync(): Promise<void>
   /** One drawn action; false when what was drawn is impossible now. */
   step(): Promise<boolean>
   owners: Address[]
@@ -132,6 +135,30 @@ export function createHistory(
       [...paths]
         .filter(([verse]) => verse !== ROOT)
         .map(([verse, path]) => ({ id: hexId(positionId(verse, token)), verse, path })),
+    async resync() {
+      const states = await Promise.all(
+        questions.map((question) =>
+          actions.getQuestion(chain.publicClient, { multiverse, question: question.id }),
+        ),
+      )
+      const asked = questions.filter((_, index) => states[index]!.status !== 0)
+      for (const question of asked) {
+        const mask = await actions.getLive(chain.publicClient, {
+          multiverse,
+          question: question.id,
+        })
+        question.live = outcomesIn(mask)
+      }
+      questions.splice(0, questions.length, ...asked)
+      const places = [...paths.entries()]
+      const read = places.flatMap(([verse, path]) =>
+        owners.map(async (owner, index) => {
+          const at = { multiverse, verse, token, owner }
+          held.set(key(index, path), await actions.getBalance(chain.publicClient, at))
+        }),
+      )
+      await Promise.all(read)
+    },
     async step() {
       const owner = draw(wallets)
       const holdings = [...paths.values()].filter((path) => has(owner, path) > 0n)

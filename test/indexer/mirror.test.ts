@@ -1,0 +1,250 @@
+import { createClient, sql } from '@ponder/client'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Hex, zeroAddress } from 'viem'
+import { multiverseAbi } from '../../sdk/abi.ts'
+import { parseSpec, specDataUri } from '../../sdk/spec.ts'
+import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { answered, createHistory, type History } from './history.ts'
+import {
+  createDataFolder,
+  type Folder,
+  type Service,
+  startAnalytics,
+  startPonder,
+  until,
+} from './services.ts'
+
+// One chain, one ponder and one analytics process live through a random history, reorgs, restarts and kills; after each,
+// DuckDB, ponder and the contract must hold the same balances for every owner and position.
+
+let chain: LocalChain
+let folder: Folder
+let ponder: Service
+let analytics: Service
+let history: History
+
+const openAnalytics = () =>
+  startAnalytics(folder.path, { rpcUrl: chain.url, indexerUrl: ponder.url })
+
+beforeAll(async () => {
+  chain = await startChain()
+  folder = await createDataFolder(chain.deployment)
+  history = createHistory(chain, { seed: 20_260_101n })
+  ponder = await startPonder(folder.path, chain.url)
+  analytics = await openAnalytics()
+  for (const outcomes of [3, 4, 2]) await history.ask({ outcomes })
+  for (const owner of [0, 1, 2]) await history.fund(owner, 10n ** 20n)
+  await Promise.all([ponder.ready(), analytics.ready()])
+}, 60_000)
+
+afterAll(async () => {
+  await analytics?.stop()
+  await ponder?.stop()
+  await chain?.stop()
+  await folder?.remove()
+})
+
+test('a random history: DuckDB = ponder = contract', async () => {
+  await live(60)
+  await expectEqual()
+  const [counts] = await query('SELECT count(*), count(DISTINCT depth) FROM verses')
+  expect(Number(counts![0])).toBeGreaterThan(10)
+  expect(Number(counts![1])).toBe(3)
+  const kinds = await query('SELECT DISTINCT kind FROM events ORDER BY kind')
+  expect(kinds.flat()).toEqual(expect.arrayContaining(['PullUp', 'PushDown', 'Transfer']))
+})
+
+test('the effects of a block are in DuckDB within a second', async () => {
+  const latencies: number[] = []
+  for (let round = 0; round < 5; round++) {
+    await live(1)
+    const from = Date.now()
+    await level()
+    latencies.push(Date.now() - from)
+  }
+  const median = latencies.toSorted((a, b) => a - b)[2]!
+  console.log(`block to DuckDB: ${latencies.join(', ')} ms`)
+  expect(median).toBeLessThan(1_000)
+})
+
+test('reorgs while mirroring', async () => {
+  for (const depth of [1, 4, 12]) {
+    await live(8)
+    await reorg(depth)
+    await live(4)
+    await expectEqual()
+  }
+  expect(analytics.output()).toContain('mirror.rolled-back')
+})
+
+test('a restart and a kill of analytics', async () => {
+  expect(await analytics.stop()).toBe(0)
+  await live(6)
+  await reorg(3)
+  analytics = await openAnalytics()
+  await analytics.ready()
+  await expectEqual()
+  const busy = live(20)
+  await until('some of it is mirrored', async () => (await status()).block !== null)
+  await analytics.kill()
+  await busy
+  analytics = await openAnalytics()
+  await expectEqual()
+})
+
+test('a restart of ponder waits for no lock', async () => {
+  expect(await ponder.stop()).toBe(0)
+  await live(4)
+  await reorg(2)
+  const from = Date.now()
+  ponder = await startPonder(folder.path, chain.url)
+  await ponder.ready()
+  console.log(`ponder restarted in ${Date.now() - from} ms`)
+  expect(ponder.output()).not.toMatch(/locked|begun-anew/)
+  // The port is another one, so analytics has to be told.
+  await analytics.stop()
+  analytics = await openAnalytics()
+  await expectEqual()
+})
+
+test('a chain that went another way deeper than ponder takes for final', async () => {
+  await live(2)
+  await chain.testClient.mine({ blocks: 100 })
+  await level()
+  await ponder.stop()
+  await reorg(80)
+  await live(3)
+  ponder = await startPonder(folder.path, chain.url)
+  await analytics.stop()
+  analytics = await openAnalytics()
+  await ponder.ready()
+  await expectEqual()
+})
+
+test('what an answer is worth', async () => {
+  const json = JSON.stringify(threeVerses)
+  const { specHash } = parseSpec(json)
+  const question = await history.ask({ outcomes: 4, specHash, uri: specDataUri(json) })
+  const [alice, bob, carol] = [0, 1, 2]
+  const amount = 10n ** 18n
+  for (const owner of [alice, bob, carol]) await history.fund(owner, 10n * amount)
+  // Alice keeps nash, Bob optimal, Carol chaos, of a set that Alice opened; and a set of Bob's stays whole.
+  await history.pushDown(alice, [], question, amount)
+  await history.pushDown(bob, [], question, 5n * amount)
+  await history.transfer(alice, bob, answered([], question, 1), amount)
+  await history.transfer(alice, carol, answered([], question, 2), amount)
+  await history.narrow(question, [1])
+  await expectEqual()
+  const [row] = await query(
+    `SELECT winner_label, wev_nominal, wev_realized, total, title FROM v_wev WHERE question = '${question.id}'`,
+  )
+  expect(row).toEqual(['optimal', `${18n * amount}`, `${amount}`, `${6n * amount}`, 'Three verses'])
+  const verses = await query(
+    `SELECT label, state FROM v_verses WHERE question = '${question.id}' AND depth = 1 ORDER BY outcome`,
+  )
+  expect(verses).toEqual([
+    ['nash', 'collapsed'],
+    ['optimal', 'happened'],
+    ['chaos', 'collapsed'],
+    ['void', 'collapsed'],
+  ])
+})
+
+const threeVerses = {
+  version: 1,
+  title: 'Three verses',
+  verses: [
+    { name: 'nash', strategy: 'selfish', trit: -1, probability: '0.45' },
+    { name: 'optimal', strategy: 'cooperative', trit: 0, probability: '0.35' },
+    { name: 'chaos', strategy: 'random', trit: 1, probability: '0.2' },
+  ],
+  void: { name: 'void', probability: '0' },
+  setup: '',
+  program: 'return { cost: 1 }',
+  needs: { parallel: true, optimize: false, verify: false },
+  outcome: { source: 'manual' },
+  seed: 1069,
+}
+
+/** Some steps of the history. */
+async function live(steps: number): Promise<void> {
+  for (let done = 0; done < steps;) if (await history.step()) done += 1
+}
+
+/** The last blocks are replaced by empty ones. */
+async function reorg(depth: number): Promise<void> {
+  await chain.testClient.request({
+    method: 'anvil_reorg' as never,
+    params: [depth, []] as never,
+  })
+  await history.resync()
+}
+
+type Status = { block: { number: number; hash: Hex } | null; ready: boolean }
+
+async function status(): Promise<Status> {
+  return (await (await fetch(`${analytics.url}/status`)).json()) as Status
+}
+
+/** Waits until analytics is where the chain is. */
+async function level(): Promise<void> {
+  const { hash } = await chain.publicClient.getBlock()
+  await until('analytics is level with the chain', async () => {
+    const found = await status().catch(() => null)
+    return found?.block?.hash === hash
+  })
+}
+
+async function query(statement: string): Promise<unknown[][]> {
+  const response = await fetch(`${analytics.url}/sql`, {
+    method: 'POST',
+    body: JSON.stringify({ sql: statement }),
+  })
+  const body = (await response.json()) as { rows: unknown[][] }
+  if (!response.ok) throw new Error(JSON.stringify(body))
+  return body.rows
+}
+
+async function expectEqual(): Promise<void> {
+  await level()
+  const mirrored = await query('SELECT owner, position, amount FROM balances')
+  const indexed = (await createClient(`${ponder.url}/sql`).db.execute(
+    sql`SELECT owner, position, amount FROM balance`,
+  )) as unknown as { owner: Hex; position: Hex; amount: string }[]
+  const byKey = (rows: unknown[][]) =>
+    Object.fromEntries(rows.map(([owner, position, amount]) => [`${owner} ${position}`, amount]))
+  expect(byKey(mirrored)).toEqual(
+    byKey(indexed.map(({ owner, position, amount }) => [owner, position, amount])),
+  )
+  const held = byKey(mirrored)
+  const owners = [...history.owners, chain.deployment.addresses.multiverse, zeroAddress]
+  await Promise.all(
+    history.positions().flatMap(({ id }) =>
+      owners.map(async (owner) => {
+        const balance = await chain.publicClient.readContract({
+          address: chain.deployment.addresses.multiverse,
+          abi: multiverseAbi,
+          functionName: 'balanceOf',
+          args: [owner, BigInt(id)],
+        })
+        expect([owner, id, held[`${owner.toLowerCase()} ${id}`] ?? '0']).toEqual([
+          owner,
+          id,
+          `${balance}`,
+        ])
+      }),
+    ),
+  )
+  // No balance in a position that the history does not know of.
+  const known = new Set(history.positions().map(({ id }) => id))
+  for (const [, position, amount] of mirrored)
+    if (!known.has(position as Hex)) expect(amount).toBe('0')
+  const [twice] = await query(
+    'SELECT count(*) - count(DISTINCT (block_number, log_index)) FROM transfers',
+  )
+  expect(twice).toEqual(['0'])
+  const [wrong] = await query(
+    'SELECT count(*) FROM events e LEFT JOIN blocks b ON b.hash = e.block_hash WHERE b.hash IS NULL',
+  )
+  expect(wrong).toEqual(['0'])
+}

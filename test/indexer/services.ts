@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Deployment } from '../../sdk/deployment.ts'
+
+// The indexer's two processes, started as the stack starts them.
+
+export type Service = {
+  url: string
+  process: ChildProcess
+  /** Everything it wrote so far. */
+  output(): string
+  /** Resolves when /ready says so; rejects when the process ends first. */
+  ready(): Promise<void>
+  /** Ends it in order and gives its exit code. */
+  stop(): Promise<number | null>
+  /** Ends it as a power cut would. */
+  kill(): Promise<void>
+  /** Resolves with the exit code. */
+  ended: Promise<number | null>
+}
+
+const PONDER = fileURLToPath(new URL('../../indexer/main.ts', import.meta.url))
+const ANALYTICS = fileURLToPath(new URL('../../indexer/analytics/main.ts', import.meta.url))
+
+export type Folder = { path: string; remove(): Promise<void> }
+
+/** A data folder of its own for a deployment. */
+export async function createDataFolder(deployment: Deployment): Promise<Folder> {
+  const path = await mkdtemp(join(tmpdir(), 'multiverse-indexer-'))
+  await writeFile(join(path, 'deployment.json'), JSON.stringify(deployment))
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}
+
+export async function startPonder(dataDir: string, rpcUrl: string): Promise<Service> {
+  const port = await freePort()
+  return start(PONDER, port, {
+    MULTIVERSE_DATA: dataDir,
+    MULTIVERSE_RPC_URL: rpcUrl,
+    INDEXER_PORT: `${port}`,
+  })
+}
+
+export async function startAnalytics(
+  dataDir: string,
+  {
+    rpcUrl,
+    indexerUrl,
+    keeperUrls = [],
+  }: { rpcUrl: string; indexerUrl: string; keeperUrls?: string[] },
+): Promise<Service> {
+  const port = await freePort()
+  return start(ANALYTICS, port, {
+    MULTIVERSE_DATA: dataDir,
+    MULTIVERSE_RPC_URL: rpcUrl,
+    ANALYTICS_PORT: `${port}`,
+    INDEXER_URL: indexerUrl,
+    KEEPER_URLS: keeperUrls.join(','),
+  })
+}
+
+function start(entry: string, port: number, environment: Record<string, string>): Service {
+  const child = spawn(process.execPath, [entry], {
+    env: { ...process.env, ...environment, MULTIVERSE_SUPERVISED: '1' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => {
+      text += data.toString()
+    })
+  const url = `http://127.0.0.1:${port}`
+  const ended = once(child, 'close').then(([code]) => code as number | null)
+  let hasEnded = false
+  void ended.then(() => {
+    hasEnded = true
+  })
+  return {
+    url,
+    process: child,
+    output: () => text,
+    ended,
+    async ready() {
+      while (!(await answers(`${url}/ready`))) {
+        if (hasEnded) throw new Error(`${entry} ended:\n${text}`)
+        await sleep(20)
+      }
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      return ended
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok
+  } catch {
+    // Not listening yet.
+    return false
+  }
+}
+
+/** Waits for a condition, checked again and again; rejects with `what` after `timeoutMs`. */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean>,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const end = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await sleep(20)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  return address.port
+}
