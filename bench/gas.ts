@@ -11,10 +11,8 @@ import {
   numberToHex,
 } from 'viem'
 import { multiverseAbi, tokenAbi } from '../sdk/abi.ts'
-import { type Answer, childVerse, fullMask, positionId, questionId, ROOT } from '../sdk/ids.ts'
-
-/** Whole-transaction gas of one ledger operation; `target` is the most it should cost. */
-export type GasFigure = { operation: string; gas: number; target: number }
+import { type Answer, childVerse, positionId, questionId, ROOT } from '../sdk/ids.ts'
+import { figure, report, type Row, table } from './harness.ts'
 
 const AMOUNT = 10n ** 18n
 const DEADLINE = 4_102_444_800n
@@ -25,7 +23,7 @@ const ZERO_HASH = ROOT
  * account that approved the ledger without limit, while both the account and the ledger hold some of the collateral.
  * Addresses, questions and amounts are fixed, so the figures are the same in every run.
  */
-export async function measureLedgerGas(): Promise<GasFigure[]> {
+export async function measureLedgerGas(): Promise<Row[]> {
   const connection = await network.create('default')
   try {
     return await measure(connection)
@@ -34,7 +32,7 @@ export async function measureLedgerGas(): Promise<GasFigure[]> {
   }
 }
 
-async function measure({ provider }: NetworkConnection): Promise<GasFigure[]> {
+async function measure({ provider }: NetworkConnection): Promise<Row[]> {
   const [alice, bob] = (await provider.request({ method: 'eth_accounts' })) as [Address, Address]
   let nonce = 0n
   let salt = 0n
@@ -136,9 +134,9 @@ async function measure({ provider }: NetworkConnection): Promise<GasFigure[]> {
   for (const account of [alice, bob, ledger]) await mint(account)
   for (const account of [alice, bob]) await approve(account)
 
-  const figures: GasFigure[] = []
+  const figures: Row[] = []
   const note = (operation: string, target: number, gas: number) =>
-    figures.push({ operation, gas, target })
+    figures.push(figure(operation, gas, 'gas', { op: '<=', value: target }))
 
   const two = await ask(2)
   note('push down 2, first', 77_500, await pushDown([], two))
@@ -184,21 +182,4 @@ async function measure({ provider }: NetworkConnection): Promise<GasFigure[]> {
   return figures
 }
 
-function table(figures: readonly GasFigure[]): string {
-  const rows = figures.map(({ operation, gas, target }) => {
-    const off = `${(((gas - target) / target) * 100).toFixed(1)} %`
-    return [
-      operation.padEnd(38),
-      String(gas).padStart(9),
-      String(target).padStart(9),
-      off.padStart(8),
-    ]
-  })
-  const head = ['operation'.padEnd(38), 'gas'.padStart(9), 'at most'.padStart(9), 'off'.padStart(8)]
-  return [head, ...rows].map((row) => row.join(' ')).join('\n')
-}
-
-if (import.meta.main) {
-  const figures = await measureLedgerGas()
-  console.log(process.argv.includes('--json') ? JSON.stringify(figures) : table(figures))
-}
+if (import.meta.main) console.log(table(report('gas', await measureLedgerGas())))
