@@ -257,7 +257,7 @@ contract PriceOracleTest is OracleBase {
 
     function test_settle_revertsOnAFeedThatReturnsTooLittle() public {
         OddFeed odd = new OddFeed();
-        odd.set(abi.encode(1, 2, 3, TIME));
+        odd.set(bytes.concat(abi.encode(1, 500, 3, TIME), new bytes(31)));
         IPriceOracle.Terms memory changed = _terms();
         changed.feed = address(odd);
         _use(changed);

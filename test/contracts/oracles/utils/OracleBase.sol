@@ -23,7 +23,8 @@ abstract contract OracleBase is Base {
     bytes32 internal constant SPEC = keccak256("spec");
 
     /// @notice Deploys an oracle from its artifact: the tests know it by its interface only, and are not compiled anew
-    /// when it changes, which is what makes mutating it cheap.
+    /// when it changes, which is what makes mutating it cheap. A run of single test files does not build the contracts:
+    /// run `hardhat build` before it.
     function _deploy(string memory name, address ledger_) internal returns (address) {
         return _create(bytes.concat(cheats.getCode(name), abi.encode(ledger_)));
     }
