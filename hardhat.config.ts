@@ -42,7 +42,9 @@ export default defineConfig({
       fuzz: { runs: 256 },
       invariant: { runs: 64, depth: 100, failOnRevert: true },
       // Tests deploy other projects' real bytecode from their npm packages.
-      fsPermissions: { readFile: ['node_modules/@reality.eth/contracts/bytecode/RealityETH-3.2.bin'] },
+      fsPermissions: {
+        readFile: ['node_modules/@reality.eth/contracts/bytecode/RealityETH-3.2.bin'],
+      },
     },
   },
 })
