@@ -34,21 +34,20 @@ export function createJournalReader({
     async poll() {
       let read = 0
       for (;;) {
-        const page = await fetchPage(url, cursor?.seq ?? 0)
+        const asked = cursor?.seq ?? 0
+        const page = await fetchPage(url, asked)
         cursor = await resume(database, cursor, page)
-        // What was asked for may have been another journal's continuation.
-        const entries = page.entries.filter(({ seq }) => seq > cursor!.seq)
-        if (entries.length === 0) {
+        // The journal is another one than was thought when the page was asked for.
+        if (cursor.seq !== asked) continue
+        if (page.entries.length === 0) {
           if (page.last <= cursor.seq) return read
-          if (page.entries.length === 0)
-            throw new MultiverseError(
-              'JOURNAL_INVALID',
-              `${url}: nothing after ${cursor.seq} of ${page.last} entries`,
-            )
-          continue
+          throw new MultiverseError(
+            'JOURNAL_INVALID',
+            `${url}: nothing after ${cursor.seq} of ${page.last} entries`,
+          )
         }
-        cursor = await append(database, url, cursor, entries)
-        read += entries.length
+        cursor = await append(database, url, cursor, page.entries)
+        read += page.entries.length
       }
     },
   }
@@ -202,7 +201,7 @@ async function apply(tx: Transaction, entry: JournalEntry): Promise<void> {
       return tx.run(
         'INSERT INTO provider_links VALUES ($1, $2, $3, $4, $5::TIMESTAMP) ON CONFLICT DO NOTHING',
         [
-          event.linkId,
+          linkId(entry.keeperId, event.linkId),
           event.sourceComponent,
           event.targetProvider,
           JSON.stringify(event.linkConfig),
@@ -210,7 +209,9 @@ async function apply(tx: Transaction, entry: JournalEntry): Promise<void> {
         ],
       )
     case 'link.deleted':
-      return tx.run('DELETE FROM provider_links WHERE link_id = $1', [event.linkId])
+      return tx.run('DELETE FROM provider_links WHERE link_id = $1', [
+        linkId(entry.keeperId, event.linkId),
+      ])
     case 'world.created':
       return createWorld(tx, entry.keeperId, event, metricId(entry), at)
     case 'world.snapshotted':
@@ -260,8 +261,11 @@ async function apply(tx: Transaction, entry: JournalEntry): Promise<void> {
       )
     case 'world.resolved':
       await needEntity(tx, event.entityId, at)
+      // A parent that is frozen is not resolved: it may go on.
       return tx.run(
-        'UPDATE world_runtime_entities SET state = $2, resolved_at = $3::TIMESTAMP WHERE entity_id = $1',
+        `UPDATE world_runtime_entities SET state = $2,
+           resolved_at = CASE WHEN $2 = 'snapshotted' THEN resolved_at ELSE $3::TIMESTAMP END
+         WHERE entity_id = $1`,
         [event.entityId, event.state, at],
       )
     case 'wev.measured':
@@ -388,6 +392,11 @@ function needEntity(tx: Transaction, id: string, at: string): Promise<void> {
      VALUES ($1, 'sandbox', 'unknown', $2::TIMESTAMP) ON CONFLICT DO NOTHING`,
     [id, at],
   )
+}
+
+/** Every keeper links its own component, by the same name. */
+function linkId(keeperId: string, id: string): string {
+  return `${keeperId}/${id}`
 }
 
 function metricId({ keeperId, epoch, seq }: JournalEntry): string {

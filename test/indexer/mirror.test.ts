@@ -46,7 +46,7 @@ afterAll(async () => {
 
 test('a random history: DuckDB = ponder = contract', async () => {
   await live(60)
-  await expectEqual()
+  expect(await differences()).toEqual([])
   const [counts] = await query('SELECT count(*), count(DISTINCT depth) FROM verses')
   expect(Number(counts![0])).toBeGreaterThan(10)
   expect(Number(counts![1])).toBe(3)
@@ -72,7 +72,7 @@ test('reorgs while mirroring', async () => {
     await live(8)
     await reorg(depth)
     await live(4)
-    await expectEqual()
+    expect(await differences()).toEqual([])
   }
   expect(analytics.output()).toContain('mirror.rolled-back')
 })
@@ -83,13 +83,13 @@ test('a restart and a kill of analytics', async () => {
   await reorg(3)
   analytics = await openAnalytics()
   await analytics.ready()
-  await expectEqual()
+  expect(await differences()).toEqual([])
   const busy = live(20)
   await until('some of it is mirrored', async () => (await status()).block !== null)
   await analytics.kill()
   await busy
   analytics = await openAnalytics()
-  await expectEqual()
+  expect(await differences()).toEqual([])
 })
 
 test('a restart of ponder waits for no lock', async () => {
@@ -104,7 +104,7 @@ test('a restart of ponder waits for no lock', async () => {
   // The port is another one, so analytics has to be told.
   await analytics.stop()
   analytics = await openAnalytics()
-  await expectEqual()
+  expect(await differences()).toEqual([])
 })
 
 test('a chain that went another way deeper than ponder takes for final', async () => {
@@ -118,7 +118,7 @@ test('a chain that went another way deeper than ponder takes for final', async (
   await analytics.stop()
   analytics = await openAnalytics()
   await ponder.ready()
-  await expectEqual()
+  expect(await differences()).toEqual([])
 })
 
 test('what an answer is worth', async () => {
@@ -134,7 +134,7 @@ test('what an answer is worth', async () => {
   await history.transfer(alice, bob, answered([], question, 1), amount)
   await history.transfer(alice, carol, answered([], question, 2), amount)
   await history.narrow(question, [1])
-  await expectEqual()
+  expect(await differences()).toEqual([])
   const [row] = await query(
     `SELECT winner_label, wev_nominal, wev_realized, total, title FROM v_wev WHERE question = '${question.id}'`,
   )
@@ -205,46 +205,71 @@ async function query(statement: string): Promise<unknown[][]> {
   return body.rows
 }
 
-async function expectEqual(): Promise<void> {
+type Held = Map<string, string>
+
+/** Where DuckDB, ponder and the contract hold different balances, and what else is wrong with the mirror; none is right. */
+async function differences(): Promise<string[]> {
   await level()
-  const mirrored = await query('SELECT owner, position, amount FROM balances')
+  const mirrored = heldIn(await query('SELECT owner, position, amount FROM balances'))
   const indexed = (await createClient(`${ponder.url}/sql`).db.execute(
     sql`SELECT owner, position, amount FROM balance`,
-  )) as unknown as { owner: Hex; position: Hex; amount: string }[]
-  const byKey = (rows: unknown[][]) =>
-    Object.fromEntries(rows.map(([owner, position, amount]) => [`${owner} ${position}`, amount]))
-  expect(byKey(mirrored)).toEqual(
-    byKey(indexed.map(({ owner, position, amount }) => [owner, position, amount])),
-  )
-  const held = byKey(mirrored)
-  const owners = [...history.owners, chain.deployment.addresses.multiverse, zeroAddress]
-  await Promise.all(
-    history.positions().flatMap(({ id }) =>
-      owners.map(async (owner) => {
-        const balance = await chain.publicClient.readContract({
-          address: chain.deployment.addresses.multiverse,
-          abi: multiverseAbi,
-          functionName: 'balanceOf',
-          args: [owner, BigInt(id)],
-        })
-        expect([owner, id, held[`${owner.toLowerCase()} ${id}`] ?? '0']).toEqual([
-          owner,
-          id,
-          `${balance}`,
-        ])
-      }),
+  )) as unknown as Record<'owner' | 'position' | 'amount', string>[]
+  const found = [
+    ...unequal(
+      'ponder',
+      mirrored,
+      heldIn(indexed.map((row) => [row.owner, row.position, row.amount])),
     ),
-  )
-  // No balance in a position that the history does not know of.
-  const known = new Set(history.positions().map(({ id }) => id))
-  for (const [, position, amount] of mirrored)
-    if (!known.has(position as Hex)) expect(amount).toBe('0')
+    ...unequal('contract', mirrored, await heldOnChain(mirrored)),
+  ]
   const [twice] = await query(
     'SELECT count(*) - count(DISTINCT (block_number, log_index)) FROM transfers',
   )
-  expect(twice).toEqual(['0'])
-  const [wrong] = await query(
+  if (twice?.[0] !== '0') found.push(`${String(twice?.[0])} transfers are there twice`)
+  const [dead] = await query(
     'SELECT count(*) FROM events e LEFT JOIN blocks b ON b.hash = e.block_hash WHERE b.hash IS NULL',
   )
-  expect(wrong).toEqual(['0'])
+  if (dead?.[0] !== '0') found.push(`${String(dead?.[0])} events are of no block`)
+  const [miscounted] = await query(
+    'SELECT (SELECT sum(events)::BIGINT FROM blocks) - (SELECT count(*) FROM events)',
+  )
+  if (miscounted?.[0] !== '0') found.push(`${String(miscounted?.[0])} events are missing`)
+  return found
+}
+
+/** Every balance of every position that was ever named, of everybody who can have one. */
+async function heldOnChain(mirrored: Held): Promise<Held> {
+  const { multiverse } = chain.deployment.addresses
+  const owners = [...history.owners, multiverse, zeroAddress].map((owner) => owner.toLowerCase())
+  const ids = history.positions().map(({ id }) => id)
+  const keys = new Set([
+    ...mirrored.keys(),
+    ...owners.flatMap((owner) => ids.map((id) => `${owner} ${id}`)),
+  ])
+  const read = [...keys].map(async (key): Promise<[string, string]> => {
+    const [owner, id] = key.split(' ') as [Hex, Hex]
+    const balance = await chain.publicClient.readContract({
+      address: multiverse,
+      abi: multiverseAbi,
+      functionName: 'balanceOf',
+      args: [owner, BigInt(id)],
+    })
+    return [key, `${balance}`]
+  })
+  return new Map(await Promise.all(read))
+}
+
+function heldIn(rows: unknown[][]): Held {
+  return new Map(
+    rows.map(([owner, position, amount]) => [
+      `${String(owner)} ${String(position)}`,
+      String(amount),
+    ]),
+  )
+}
+
+function unequal(name: string, ours: Held, theirs: Held): string[] {
+  return [...new Set([...ours.keys(), ...theirs.keys()])]
+    .filter((key) => (ours.get(key) ?? '0') !== (theirs.get(key) ?? '0'))
+    .map((key) => `${key}: DuckDB ${ours.get(key)}, ${name} ${theirs.get(key)}`)
 }

@@ -1,0 +1,241 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
+import { createApp, type Status, toCsv } from '../../indexer/analytics/http.ts'
+import { createQuery, DEFAULT_LIMITS } from '../../indexer/analytics/query.ts'
+import type { Deployment } from '../../sdk/deployment.ts'
+
+// Anybody may send SQL: it must not reach files, the network, settings or other people's data, nor stop the mirror.
+
+const deployment: Deployment = {
+  version: 1,
+  chainId: 31_337,
+  addresses: { multiverse: `0x${'11'.repeat(20)}`, worlds: `0x${'22'.repeat(20)}` },
+  startBlock: 1,
+  startBlockHash: `0x${'33'.repeat(32)}`,
+}
+
+let folder: string
+let database: Database
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'multiverse-query-'))
+  database = await openDatabase(folder, deployment)
+  await writeFile(join(folder, 'secret.csv'), 'a,b\n1,2\n')
+})
+
+afterAll(async () => {
+  await database.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('what may be asked', () => {
+  test.each([
+    ['SELECT 1 AS one', [[1]]],
+    ['FROM verses SELECT depth', [[0]]],
+    ['WITH t AS (VALUES (1), (2)) SELECT * FROM t', [[1], [2]]],
+    ['SELECT count(*) FROM range(10)', [['10']]],
+    ["SELECT unnest(['a', 'b'])", [['a'], ['b']]],
+    [
+      'SELECT (170141183460469231731687303715884105727::BIGNUM + 1::BIGNUM)',
+      [['170141183460469231731687303715884105728']],
+    ],
+    [
+      'DESCRIBE supplies',
+      [expect.arrayContaining(['position']), expect.arrayContaining(['amount'])],
+    ],
+  ])('%s', async (sql, rows) => {
+    const result = await createQuery(database)(sql)
+    expect(result.rows).toEqual(rows)
+  })
+
+  test('parameters', async () => {
+    const result = await createQuery(database)('SELECT $1::INT + $2::INT AS sum', [2, '3'])
+    expect(result).toEqual({ columns: [{ name: 'sum', type: 'INTEGER' }], rows: [[5]] })
+  })
+})
+
+describe('what is refused', () => {
+  test.each([
+    ['COPY', () => `COPY verses TO '${csv()}'`],
+    ['COPY FROM', () => `COPY verses FROM '${csv()}'`],
+    ['ATTACH', () => `ATTACH '${folder}/other.duckdb'`],
+    ['INSTALL', () => 'INSTALL httpfs'],
+    ['LOAD', () => 'LOAD httpfs'],
+    ['read_csv', () => `SELECT * FROM read_csv('${csv()}')`],
+    ['read_text', () => `SELECT * FROM read_text('${csv()}')`],
+    ['a file as a table', () => `SELECT * FROM '${csv()}'`],
+    ['glob', () => "SELECT * FROM glob('/etc/*')"],
+    ['PRAGMA', () => 'PRAGMA database_list'],
+    ['PRAGMA that changes', () => 'PRAGMA disable_verification'],
+    ['SET', () => "SET memory_limit = '8GB'"],
+    ['CALL', () => 'CALL force_checkpoint()'],
+    ['force_checkpoint as a table', () => 'SELECT * FROM force_checkpoint()'],
+    ['query()', () => "SELECT * FROM query('SELECT 1')"],
+    ['settings', () => 'SELECT * FROM duckdb_settings()'],
+    ['two statements', () => 'SELECT 1; SELECT 2'],
+    ['a write after a select', () => 'SELECT 1; DROP TABLE verses'],
+    ['INSERT', () => 'INSERT INTO supplies VALUES (1, 2)'],
+    ['UPDATE', () => 'UPDATE mirror SET settled = 0'],
+    ['DELETE', () => 'DELETE FROM verses'],
+    ['DROP', () => 'DROP TABLE verses'],
+    ['CREATE', () => 'CREATE TABLE t (a INT)'],
+    ['CREATE TEMP', () => 'CREATE TEMP TABLE t AS SELECT 1'],
+    ['EXPORT', () => `EXPORT DATABASE '${folder}/out'`],
+    ['a transaction', () => 'BEGIN'],
+    ['CHECKPOINT', () => 'FORCE CHECKPOINT'],
+    ['nonsense', () => 'SELEC 1'],
+    ['nothing', () => ''],
+    [
+      'a function hidden in a subquery',
+      () => 'SELECT (SELECT count(*) FROM (SELECT * FROM duckdb_secrets()))',
+    ],
+    [
+      'a function hidden in a CTE',
+      () => `WITH t AS (SELECT * FROM read_blob('${csv()}')) SELECT * FROM t`,
+    ],
+  ])('%s', async (_, sql) => {
+    await expect(createQuery(database)(sql())).rejects.toMatchObject({
+      code: expect.stringMatching(/^SQL_(REFUSED|INVALID|FAILED)$/) as string,
+    })
+    expect(await count('verses')).toBe(1)
+  })
+})
+
+describe('limits', () => {
+  const limits = { ...DEFAULT_LIMITS, timeoutMs: 300, rows: 1_000, bytes: 100_000 }
+
+  test('a statement that never ends is interrupted, and writes go on meanwhile', async () => {
+    const query = createQuery(database, limits)
+    const from = Date.now()
+    const bomb = query(
+      'WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t',
+    )
+    const cross = query('SELECT count(*) FROM range(10000000) a, range(10000000) b')
+    const settled = Promise.allSettled([bomb, cross])
+    await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
+    for (const result of await settled)
+      expect(result).toMatchObject({ reason: { code: 'QUERY_TIMEOUT' } })
+    expect(Date.now() - from).toBeLessThan(10_000)
+    expect(await count('verses')).toBe(1)
+  })
+
+  test('too many rows, too many bytes', async () => {
+    const query = createQuery(database, limits)
+    await expect(query('SELECT * FROM range(1001)')).rejects.toMatchObject({
+      code: 'RESULT_TOO_LARGE',
+    })
+    await expect(query("SELECT repeat('x', 200000)")).rejects.toMatchObject({
+      code: 'RESULT_TOO_LARGE',
+    })
+    expect((await query('SELECT * FROM range(1000)')).rows).toHaveLength(1_000)
+  })
+
+  test('more memory than there is', async () => {
+    const query = createQuery(database, { ...DEFAULT_LIMITS, timeoutMs: 5_000 })
+    await expect(
+      query("SELECT list(repeat('x', 1000000) || i) FROM range(100000) t(i)"),
+    ).rejects.toMatchObject({ code: expect.stringMatching(/SQL_FAILED|QUERY_TIMEOUT/) as string })
+    await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
+  })
+
+  test('too many at once', async () => {
+    const query = createQuery(database, { ...limits, concurrency: 1 })
+    const slow = 'SELECT count(*) FROM range(10000000) a, range(10000000) b'
+    const results = await Promise.allSettled([query(slow), query('SELECT 1'), query('SELECT 2')])
+    expect(results[0]).toMatchObject({ reason: { code: 'QUERY_TIMEOUT' } })
+    expect(results[1]).toMatchObject({ value: { rows: [[1]] } })
+    expect(results[2]).toMatchObject({ reason: { code: 'TOO_MANY_QUERIES', isRetryable: true } })
+  })
+})
+
+describe('over HTTP', () => {
+  const status: Status = {
+    chainId: 31_337,
+    block: { number: 7, hash: '0x07' },
+    journals: [{ keeperId: 'k', epoch: 1, seq: 2 }],
+    ready: true,
+    reason: null,
+  }
+  const app = (now: Status = status) =>
+    createApp({ query: createQuery(database), status: () => now })
+  const post = (body: unknown, query = '') =>
+    app().request(`/sql${query}`, { method: 'POST', body: JSON.stringify(body) })
+
+  test('POST and GET, JSON and CSV', async () => {
+    const json = await post({ sql: 'SELECT $1 AS a', params: ['x'] })
+    expect(await json.json()).toEqual({ columns: [{ name: 'a', type: 'VARCHAR' }], rows: [['x']] })
+    const csv = await app().request(
+      `/sql?format=csv&q=${encodeURIComponent('SELECT 1 AS a, \'x,"y"\' AS b, NULL AS c, [1, 2] AS d')}`,
+    )
+    expect(csv.headers.get('content-type')).toContain('text/csv')
+    expect(await csv.text()).toBe('a,b,c,d\r\n1,"x,""y""",,"[1,2]"\r\n')
+    expect(await (await post({ sql: 'SELECT 1 AS a' }, '?format=csv')).text()).toBe('a\r\n1\r\n')
+  })
+
+  test('errors have a code and a status', async () => {
+    const refused = await post({ sql: 'DROP TABLE verses' })
+    expect([refused.status, await refused.json()]).toEqual([
+      400,
+      { code: 'SQL_REFUSED', message: 'only a SELECT can be run' },
+    ])
+    const failed = await post({ sql: 'SELECT nothing' })
+    expect([failed.status, ((await failed.json()) as { code: string }).code]).toEqual([
+      400,
+      'SQL_FAILED',
+    ])
+    for (const request of [
+      post('x'),
+      post({ sql: 1 }),
+      app().request('/sql'),
+      post({ sql: 'SELECT 1' }, '?format=xml'),
+    ])
+      expect(await (await request).json()).toMatchObject({ code: 'REQUEST_INVALID' })
+    const large = await post({ sql: 'x'.repeat(2 ** 21) })
+    expect(large.status).toBe(413)
+    expect((await app().request('/nothing')).status).toBe(404)
+  })
+
+  test('status, health, readiness', async () => {
+    expect(await (await app().request('/status')).json()).toEqual(status)
+    expect((await app().request('/health')).status).toBe(200)
+    expect((await app().request('/ready')).status).toBe(200)
+    const late = await app({ ...status, ready: false, reason: 'late' }).request('/ready')
+    expect([late.status, await late.json()]).toEqual([503, { ready: false, reason: 'late' }])
+  })
+
+  test('CSV quotes what it must', () => {
+    const columns = ['a', 'b'].map((name) => ({ name, type: 'VARCHAR' }))
+    expect(
+      toCsv({
+        columns,
+        rows: [
+          ['', null],
+          ['x\ny', true],
+        ],
+      }),
+    ).toBe('a,b\r\n"",\r\n"x\ny",true\r\n')
+  })
+})
+
+test('a database of another deployment is refused', async () => {
+  const other = await mkdtemp(join(tmpdir(), 'multiverse-other-'))
+  try {
+    await (await openDatabase(other, deployment)).close()
+    await expect(
+      openDatabase(other, { ...deployment, startBlockHash: `0x${'44'.repeat(32)}` }),
+    ).rejects.toMatchObject({ code: 'WRONG_DEPLOYMENT' })
+    await (await openDatabase(other, deployment)).close()
+  } finally {
+    await rm(other, { recursive: true, force: true })
+  }
+})
+
+const csv = () => join(folder, 'secret.csv')
+
+async function count(table: string): Promise<number> {
+  const result = await createQuery(database)(`SELECT count(*) FROM ${table}`)
+  return Number(result.rows[0]![0])
+}
