@@ -8,7 +8,7 @@ import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
-import { type Follower, followChain } from './chain/follow.ts'
+import { type Follower, followChain, verifyChain } from './chain/follow.ts'
 import { createRpc } from './chain/rpc.ts'
 import { type Config, LOCAL_CHAIN_ID } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
@@ -65,7 +65,7 @@ const REBROADCAST_MS = 5_000
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
- * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
+ * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
  */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { config, log } = options
@@ -99,6 +99,11 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     open.push(http.close)
     log.info({ port: http.port }, 'http.listening')
 
+    const rpc = createRpc(config.rpcUrl)
+    // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
+    await verifyChain(rpc, deployment).catch((error: MultiverseError) => {
+      if (!error.isRetryable) throw error
+    })
     // The database takes longest, so all that does not need it is opened meanwhile.
     const [opening, providing] = await Promise.allSettled([
       config.databaseUrl === null
@@ -125,7 +130,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const provider = journalled(providing.value, journal.defer, { verseOf: verses.of })
     for (const event of await introduce(provider)) journal.defer(event)
 
-    const rpc = createRpc(config.rpcUrl)
     const chain = createChainStore({
       db,
       queue,
@@ -133,6 +137,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       chainId,
       multiverse: addresses.multiverse,
       confirmations,
+      log,
     })
     const partitions = createPartitionStore(db, journal)
     const specs = createSpecStore(db)

@@ -179,12 +179,14 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     const stopTimer = metrics.step(step)
     const attempt =
       intended?.step === step ? intended.attempt : await partitions.commit(key, { intend: step })
+    log.debug({ partition: key, step, attempt }, 'step.intended')
     const { output, also, ...told } = await worldActs[step](record, attempt)
     const done = { step, output } as NonNullable<Transition['done']>
     // The next one's intent is recorded along with this one's end: it follows whatever happens.
     const next = step === 'execute' ? undefined : STEPS[STEPS.indexOf(step) + 1]
     const nextAttempt = await partitions.commit(key, { ...told, done, intend: next }, also)
     stopTimer()
+    log.debug({ partition: key, step }, 'step.done')
     return next ? { step: next, attempt: nextAttempt } : null
   }
 

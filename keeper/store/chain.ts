@@ -1,9 +1,10 @@
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import type { Change } from '../chain/follow.ts'
 import type { Fact } from '../chain/facts.ts'
 import type { Header, Window } from '../chain/window.ts'
 import { partitionKey } from '../jobs/key.ts'
+import type { Log } from '../log.ts'
 import type { Database, Transact } from './database.ts'
 import type { Journal } from './journal.ts'
 import type { Queue } from './queue.ts'
@@ -32,8 +33,9 @@ export type ChainStoreOptions = {
   queue: Queue
   journal: Journal
   chainId: number
-  multiverse: Hex
+  multiverse: Address
   confirmations: number
+  log: Log
 }
 
 type Keys = { key: string }[]
@@ -56,6 +58,11 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       settled = before.settled
       throw error
     }
+    for (const event of events)
+      if (event.kind === 'partition.started' || event.kind === 'partition.failed') {
+        const partition = partitionKey(options.chainId, options.multiverse, event)
+        options.log.info({ partition, question: event.question }, event.kind)
+      }
     queue.wake('partition', woken.partition.size)
     queue.wake('answer', woken.answer.size)
   }

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { access, mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { PGlite, type Transaction } from '@electric-sql/pglite'
 import { type Db as BossDb, fromPglite, PgBoss } from 'pg-boss'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
@@ -35,10 +36,10 @@ const BOSS_OPTIONS = {
  * @throws LOCKED, DATABASE_FAILED
  */
 export async function openFolder(folder: string, log: Log): Promise<Database> {
-  // Beside the folder, as the database wants it empty when it creates itself.
+  // Beside the folder, which is the database's own.
   const lock = await acquireLock(`${folder}.lock`)
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await createFolder(folder)
     const pglite = await PGlite.create(folder).catch(fail)
     const boss = new PgBoss({ ...BOSS_OPTIONS, db: fromPglite(pglite), backend: 'pglite' })
     await startBoss(boss, log)
@@ -88,6 +89,21 @@ export async function openServer(url: string, log: Log): Promise<Database> {
     },
     close: () => boss.stop({ graceful: false }),
   }
+}
+
+/** Makes a new database whole or not at all: one that was killed while it was being made could never be opened. */
+async function createFolder(folder: string): Promise<void> {
+  const isThere = await access(join(folder, 'PG_VERSION')).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return
+  const unfinished = `${folder}.unfinished`
+  await rm(unfinished, { recursive: true, force: true })
+  await mkdir(dirname(folder), { recursive: true, mode: 0o700 })
+  const pglite = await PGlite.create(unfinished).catch(fail)
+  await pglite.close()
+  await rename(unfinished, folder)
 }
 
 function queryFolder(on: PGlite | Transaction): Query {

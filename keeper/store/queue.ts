@@ -37,7 +37,11 @@ const OPTIONS = {
 export async function createQueue(db: Database): Promise<Queue> {
   const { boss } = db
   const names: QueueName[] = ['partition', 'answer']
-  for (const name of names) await boss.createQueue(name, OPTIONS)
+  for (const name of names) {
+    await boss.createQueue(name, OPTIONS)
+    // Looks the queue up now. Inside a transaction it would wait for the one connection that the transaction holds.
+    await boss.insert(name, [])
+  }
   // Work that was running when the process was killed comes again at once, not when it is found to have expired.
   if (db.isSole)
     await db.query(

@@ -167,7 +167,11 @@ export function createSender(options: SenderOptions): Sender {
     address: account.address,
     async performed(purpose) {
       const tx = await txs.latest(purpose)
-      return tx?.state === 'mined' ? { tx: tx.hash, block: tx.block! } : null
+      if (tx?.state === 'mined') return { tx: tx.hash, block: tx.block! }
+      // It may have been sent just before the process was killed.
+      const end = tx?.state === 'signed' ? await receiptOf(tx) : null
+      if (!tx || end?.state !== 'mined' || !(await settle(tx, end))) return null
+      return { tx: tx.hash, block: end.block }
     },
     async perform(purpose, call) {
       for (let attempt = 1; ; attempt++) {

@@ -343,7 +343,7 @@ test('a partition without its spec goes on when somebody publishes it', async ()
 
 test('refuses answers it cannot give, and takes the same one twice', async () => {
   const { question } = await partitioned()
-  const unknown = `0x${'77'.repeat(31)}04` as Hex
+  const unknown: Hex = `0x${'77'.repeat(31)}04`
   const { question: foreign } = await askQuestion(chain, spec(), {
     oracle: chain.accounts[1]!.address,
   })
@@ -355,7 +355,7 @@ test('refuses answers it cannot give, and takes the same one twice', async () =>
     [question, -1, 400, 'BAD_REQUEST'],
     ['0x12', 0, 400, 'BAD_REQUEST'],
   ] as const)
-    expect(await keeper.answer(asked as Hex, outcome)).toMatchObject({ status, body: { code } })
+    expect(await keeper.answer(asked, outcome)).toMatchObject({ status, body: { code } })
   expect(await keeper.call('POST', '/answers', 'text')).toMatchObject({ status: 400 })
 
   expect(await keeper.answer(question, 'nash')).toMatchObject({ status: 202 })

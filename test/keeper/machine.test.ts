@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { plan, planWorlds, type Progress, STEPS, type StepName } from '../../keeper/jobs/machine.ts'
 

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+// A keeper as a process of its own, the way the stack runs it.
+
+const MAIN = fileURLToPath(new URL('../../keeper/main.ts', import.meta.url))
+
+type LogLine = Record<string, unknown> & { msg: string }
+
+export type KeeperProcess = {
+  /** Its log so far. */
+  lines: LogLine[]
+  /** What it wrote that is no log line. */
+  errors: string[]
+  /** Resolves with the first line that says so, from the first on; rejects when it ends without. */
+  says: (msg: string, matches?: (line: LogLine) => boolean) => Promise<LogLine>
+  port: () => Promise<number>
+  signal: (signal: NodeJS.Signals) => void
+  /** Ends what it reads from, as a supervisor does that is gone. */
+  closeInput: () => void
+  /** Its exit code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals | null>
+}
+
+/** `cache` is a folder for what the next one need not compile again. */
+export function spawnKeeper(env: Record<string, string>, cache: string): KeeperProcess {
+  const child: ChildProcess = spawn(process.execPath, [MAIN], {
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
+    stdio: ['pipe', 'inherit', 'pipe'],
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  const lines: LogLine[] = []
+  const errors: string[] = []
+  const waiting = new Set<() => void>()
+  createInterface({ input: child.stderr! }).on('line', (line) => {
+    if (line.startsWith('{')) lines.push(JSON.parse(line) as LogLine)
+    else errors.push(line)
+    for (const look of waiting) look()
+  })
+  let hasEnded = false
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) => {
+    child.once('close', (code, signal) => {
+      process.removeListener('exit', kill)
+      hasEnded = true
+      resolve(code ?? signal)
+      for (const look of waiting) look()
+    })
+  })
+  const says: KeeperProcess['says'] = (msg, matches = () => true) =>
+    new Promise((resolve, reject) => {
+      function look() {
+        const found = lines.find((line) => line.msg === msg && matches(line))
+        if (!found && !hasEnded) return
+        waiting.delete(look)
+        if (found) resolve(found)
+        else reject(new Error(`it ended without saying ${msg}: ${errors.join('; ')}`))
+      }
+      waiting.add(look)
+      look()
+    })
+  return {
+    lines,
+    errors,
+    says,
+    port: async () => (await says('http.listening'))['port'] as number,
+    signal: (signal) => void child.kill(signal),
+    closeInput: () => void child.stdin!.end(),
+    ended,
+  }
+}

@@ -1,0 +1,352 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Hex, zeroHash } from 'viem'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { partitionKey } from '../../keeper/jobs/key.ts'
+import { ROOT } from '../../sdk/ids.ts'
+import { dataPaths } from '../../sdk/node/data.ts'
+import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type KeeperProcess, spawnKeeper } from './child.ts'
+import {
+  answersOf,
+  askQuestion,
+  createFolders,
+  eventually,
+  type Folders,
+  fund,
+  isState,
+  keeperClient,
+  keeperEnv,
+  push,
+  readJournal,
+  reportsOf,
+  spec,
+} from './world.ts'
+
+// The keeper as a process: how it starts, how it ends, and what it does after it was killed.
+
+let folders: Folders
+let stateDir: string
+const chains: LocalChain[] = []
+const keepers: KeeperProcess[] = []
+
+beforeAll(async () => {
+  folders = await createFolders()
+  stateDir = await mkdtemp(join(tmpdir(), 'keeper-chain-'))
+})
+afterEach(async () => {
+  for (const keeper of keepers.splice(0)) {
+    keeper.signal('SIGKILL')
+    await keeper.ended
+  }
+  for (const chain of chains.splice(0)) await chain.stop()
+})
+afterAll(async () => {
+  await folders?.remove()
+  await rm(stateDir, { recursive: true, force: true })
+})
+
+async function newChain(options: Parameters<typeof startChain>[0] = {}): Promise<LocalChain> {
+  const chain = await startChain(options)
+  chains.push(chain)
+  return chain
+}
+
+function newKeeper(env: Record<string, string>): KeeperProcess {
+  const keeper = spawnKeeper(env, join(stateDir, 'cache'))
+  keepers.push(keeper)
+  return keeper
+}
+
+const status = async (port: number, path: string) =>
+  (await fetch(`http://127.0.0.1:${port}${path}`)).status
+
+test('names every bad setting and exits with 2', async () => {
+  const keeper = newKeeper({ MULTIVERSE_RPC_URL: 'chain', KEEPER_PORT: 'any' })
+  expect(await keeper.ended).toBe(2)
+  expect(keeper.errors).toHaveLength(1)
+  expect(keeper.errors[0]).toMatch(
+    /^error CONFIG_INVALID: .*MULTIVERSE_DATA.*MULTIVERSE_RPC_URL=chain.*KEEPER_PORT=any.*KEEPER_PRIVATE_KEY/,
+  )
+})
+
+test('exits with 2 where nothing was deployed, 3 on another chain, 1 where another keeper is', async () => {
+  const chain = await newChain()
+  const here = await folders.create(chain)
+  const nowhere = join(here, 'nowhere')
+  const hash = zeroHash
+  const elsewhere = await folders.create({
+    deployment: { ...chain.deployment, startBlockHash: hash },
+  })
+  const otherId = await folders.create({ deployment: { ...chain.deployment, chainId: 1 } })
+  const noCode = await folders.create({
+    deployment: {
+      ...chain.deployment,
+      addresses: {
+        ...chain.deployment.addresses,
+        worlds: '0x00000000000000000000000000000000000000aa',
+      },
+    },
+  })
+  const first = newKeeper(keeperEnv(chain, here))
+  await first.says('keeper.ready')
+  const port = await first.port()
+  const ends = await Promise.all(
+    [
+      keeperEnv(chain, nowhere),
+      keeperEnv(chain, elsewhere),
+      keeperEnv(chain, otherId),
+      keeperEnv(chain, noCode),
+      keeperEnv(chain, here),
+      keeperEnv(chain, await folders.create(chain), { KEEPER_PORT: `${port}` }),
+    ].map(async (env) => {
+      const keeper = newKeeper(env)
+      return [await keeper.ended, keeper.errors.at(-1)]
+    }),
+  )
+  expect(ends).toEqual([
+    [2, expect.stringContaining('error NO_DEPLOYMENT: ')],
+    [3, expect.stringContaining(`error OTHER_CHAIN: block ${chain.deployment.startBlock} is`)],
+    [3, expect.stringContaining('error OTHER_CHAIN: the endpoint serves chain 31337')],
+    [3, expect.stringContaining('error NO_CONTRACT: ')],
+    [1, expect.stringContaining('error LOCKED: ')],
+    [1, expect.stringContaining(`error PORT_IN_USE: port ${port}`)],
+  ])
+  // The books that were made here are not about another deployment of the same chain.
+  first.signal('SIGTERM')
+  expect(await first.ended).toBe(0)
+  const { hash: startBlockHash } = await chain.publicClient.getBlock({ blockNumber: 2n })
+  const again = { ...chain.deployment, startBlock: 2, startBlockHash }
+  await writeFile(dataPaths(here).deployment, JSON.stringify(again))
+  const mistaken = newKeeper(keeperEnv(chain, here))
+  expect(await mistaken.ended).toBe(3)
+  expect(mistaken.errors.at(-1)).toContain('error OTHER_DEPLOYMENT: ')
+})
+
+test('ends in order when its supervisor is gone', async () => {
+  const chain = await newChain()
+  const dataDir = await folders.create(chain)
+  const keeper = newKeeper(keeperEnv(chain, dataDir, { MULTIVERSE_SUPERVISED: '1' }))
+  await keeper.says('keeper.ready')
+  keeper.closeInput()
+  expect(await keeper.ended).toBe(0)
+  expect(keeper.lines.at(-1)!.msg).toBe('keeper.stopped')
+})
+
+test('waits for an endpoint that is down at the start, and goes on when it comes back', async () => {
+  const state = ['--state', join(stateDir, 'chain.json'), '--preserve-historical-states']
+  const before = await newChain({ args: state })
+  await fund(before)
+  const { port, deployment } = before
+  await before.stop()
+
+  const dataDir = await folders.create(before)
+  const keeper = newKeeper(keeperEnv(before, dataDir))
+  await keeper.says('rpc.down')
+  const http = await keeper.port()
+  expect(await status(http, '/health')).toBe(200)
+  expect(await status(http, '/ready')).toBe(503)
+
+  const back = await newChain({ args: state, port, deployment })
+  await keeper.says('keeper.ready')
+  expect(await status(http, '/ready')).toBe(200)
+  const client = keeperClient(dataDir)
+  const { question } = await askQuestion(back, spec())
+  await push(back, question)
+  await client.until(ROOT, question, isState('reported'))
+
+  // It goes away while there is work.
+  const { question: later } = await askQuestion(back, spec())
+  await back.stop()
+  await eventually('not ready', async () => {
+    const value = await status(http, '/ready')
+    return { value, isReached: value === 503 }
+  })
+  expect(await client.answer(question, 0)).toMatchObject({
+    status: 503,
+    body: { code: 'RPC_FAILED' },
+  })
+
+  const again = await newChain({ args: state, port, deployment })
+  await push(again, later)
+  await client.until(ROOT, later, isState('reported'))
+  await client.answer(question, 0)
+  await client.until(ROOT, question, isState('resolved'))
+  expect(await reportsOf(again, question)).toHaveLength(1)
+  expect(await reportsOf(again, later)).toHaveLength(1)
+})
+
+test('notices that the endpoint came back with another chain', async () => {
+  const before = await newChain()
+  const dataDir = await folders.create(before)
+  const keeper = newKeeper(keeperEnv(before, dataDir))
+  await keeper.says('keeper.ready')
+  await before.stop()
+  await newChain({ port: before.port, args: ['--timestamp', '1'] })
+  expect(await keeper.ended).toBe(3)
+  expect(keeper.errors.at(-1)).toContain('error OTHER_CHAIN: ')
+})
+
+test('goes on where it was stopped: worlds that ended with it are made again', async () => {
+  const chain = await newChain()
+  await fund(chain)
+  const dataDir = await folders.create(chain)
+  const client = keeperClient(dataDir)
+  const first = newKeeper(keeperEnv(chain, dataDir))
+  await first.says('keeper.ready')
+  const { question } = await askQuestion(chain, spec())
+  await push(chain, question)
+  const { worlds } = await client.until(ROOT, question, isState('reported'))
+  const { question: settled } = await askQuestion(chain, spec())
+  await push(chain, settled)
+  await client.until(ROOT, settled, isState('reported'))
+  await client.answer(settled, 1)
+  await client.until(ROOT, settled, isState('resolved'))
+  first.signal('SIGTERM')
+  expect(await first.ended).toBe(0)
+
+  // Pushed into while nobody looked.
+  const { question: unseen } = await askQuestion(chain, spec())
+  await push(chain, unseen)
+  const nested = [{ question, outcome: 1 }]
+  const { question: inner } = await askQuestion(chain, spec({ setup: 'globalThis.base += 10' }))
+  await push(chain, inner, nested, 50n)
+
+  const second = newKeeper(keeperEnv(chain, dataDir))
+  await second.says('keeper.ready')
+  await client.until(ROOT, unseen, isState('reported'))
+  const below = await client.until(worlds[1]!.verseId, inner, isState('reported'))
+  expect(below.worlds[1]!.cost).toBe(`${13n * 10n ** 18n}`)
+  await client.answer(question, 1)
+  const resolved = await client.until(ROOT, question, isState('resolved'))
+  expect(resolved.worlds).toEqual(worlds)
+  const { body } = await client.call('GET', '/worlds')
+  const names = (body as { worlds: { verseId: Hex; name: string }[] }).worlds
+    .filter(({ verseId }) => worlds.some((world) => world.verseId === verseId))
+    .map(({ name }) => name)
+  expect(names).toEqual(['optimal'])
+  for (const each of [question, settled, unseen, inner])
+    expect(await reportsOf(chain, each)).toHaveLength(1)
+})
+
+test('finds the worlds of partitions again when their folder is lost', async () => {
+  const chain = await newChain()
+  await fund(chain)
+  const dataDir = await folders.create(chain)
+  const client = keeperClient(dataDir)
+  const first = newKeeper(keeperEnv(chain, dataDir))
+  const { question } = await askQuestion(chain, spec())
+  await push(chain, question)
+  await client.until(ROOT, question, isState('reported'))
+  first.signal('SIGTERM')
+  await first.ended
+  await rm(dataPaths(dataDir).worlds, { recursive: true })
+  newKeeper(keeperEnv(chain, dataDir))
+  await eventually('an answer taken', async () => {
+    const value = await client.answer(question, 2).catch(() => null)
+    return { value, isReached: value?.status === 202 }
+  })
+  await client.until(ROOT, question, isState('resolved'))
+  const { body } = await client.call('GET', '/worlds')
+  expect((body as { worlds: { name: string }[] }).worlds.map(({ name }) => name)).toEqual(['chaos'])
+})
+
+test('knows its own reports and answers on the chain when its books are lost', async () => {
+  const chain = await newChain()
+  await fund(chain)
+  const lost = await folders.create(chain)
+  const first = newKeeper(keeperEnv(chain, lost))
+  const { question } = await askQuestion(chain, spec({ outcome: { source: 'pipeline' } }))
+  const { question: open } = await askQuestion(chain, spec())
+  await push(chain, question)
+  await push(chain, open)
+  await keeperClient(lost).until(ROOT, question, isState('resolved'))
+  const before = await keeperClient(lost).until(ROOT, open, isState('reported'))
+  first.signal('SIGKILL')
+  await first.ended
+
+  const fresh = await folders.create(chain)
+  newKeeper(keeperEnv(chain, fresh))
+  const after = await keeperClient(fresh).until(ROOT, open, isState('reported'))
+  expect(after.reportTx).toBe(before.reportTx)
+  expect(after.worlds.map(({ stateRoot }) => stateRoot)).toEqual(
+    before.worlds.map(({ stateRoot }) => stateRoot),
+  )
+  // Decided before it was seen: it needs no worlds any more.
+  await keeperClient(fresh).until(ROOT, question, isState('resolved'))
+  expect(await reportsOf(chain, open)).toHaveLength(1)
+  expect(await answersOf(chain, question)).toHaveLength(1)
+})
+
+/** Moments at which it is killed: what it says then, and about what. */
+const MOMENTS: { msg: string; step?: string; about: 'partition' | 'report' | 'answer' }[] = [
+  { msg: 'partition.started', about: 'partition' },
+  { msg: 'step.intended', step: 'branch', about: 'partition' },
+  { msg: 'step.done', step: 'execute', about: 'partition' },
+  { msg: 'tx.signed', about: 'report' },
+  { msg: 'tx.mined', about: 'report' },
+  { msg: 'tx.signed', about: 'answer' },
+  { msg: 'question.answered', about: 'answer' },
+]
+
+test('killed at any moment and started again, it reports once, answers once, and ends the same', async () => {
+  const chain = await newChain()
+  await fund(chain)
+  const { chainId, addresses } = chain.deployment
+  const dataDir = await folders.create(chain)
+  const client = keeperClient(dataDir)
+  const env = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'debug' })
+  const asked = spec({ outcome: { source: 'pipeline' } })
+  let keeper = newKeeper(env)
+  await keeper.says('keeper.ready')
+  const { question: calm } = await askQuestion(chain, asked)
+  await push(chain, calm)
+  const expected = await client.until(ROOT, calm, isState('resolved'))
+
+  const killed: { moment: string; question: Hex }[] = []
+  for (const { msg, step, about } of MOMENTS) {
+    const { question } = await askQuestion(chain, asked)
+    const key = partitionKey(chainId, addresses.multiverse, { parent: ROOT, question })
+    const names = about === 'answer' ? [question, `answer:${question}`] : [key, `report:${key}`]
+    await push(chain, question)
+    await keeper.says(
+      msg,
+      (line) =>
+        [line['partition'], line['question'], line['purpose']].some((name) =>
+          names.includes(name as string),
+        ) && line['step'] === step,
+    )
+    keeper.signal('SIGKILL')
+    await keeper.ended
+    killed.push({ moment: [msg, step, about].join(' '), question })
+    keeper = newKeeper(env)
+    await keeper.says('keeper.ready')
+  }
+  for (const { moment, question } of killed) {
+    const partition = await client.until(ROOT, question, isState('resolved'))
+    expect([moment, partition.winner, partition.worlds.map(({ stateRoot }) => stateRoot)]).toEqual([
+      moment,
+      expected.winner,
+      expected.worlds.map(({ stateRoot }) => stateRoot),
+    ])
+    expect([moment, await reportsOf(chain, question)]).toMatchObject([moment, { length: 1 }])
+    expect([moment, await answersOf(chain, question)]).toMatchObject([moment, { length: 1 }])
+  }
+  const journal = await readJournal(await keeper.port())
+  expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, index) => index + 1))
+  for (const { moment, question } of killed)
+    for (const kind of [
+      'partition.started',
+      'partition.reported',
+      'question.answered',
+      'partition.resolved',
+    ])
+      expect([
+        moment,
+        kind,
+        journal.filter(
+          ({ event }) => event.kind === kind && 'question' in event && event.question === question,
+        ),
+      ]).toMatchObject([moment, kind, { length: 1 }])
+}, 180_000)

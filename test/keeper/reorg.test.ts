@@ -1,0 +1,206 @@
+import type { Hex } from 'viem'
+import { afterEach, beforeAll, afterAll, expect, test } from 'vitest'
+import { ROOT } from '../../sdk/ids.ts'
+import { type LocalChain, startChain } from '../helpers/chain.ts'
+import {
+  answersOf,
+  askQuestion,
+  createFolders,
+  eventually,
+  type Folders,
+  fund,
+  isState,
+  push,
+  reportsOf,
+  spec,
+  startTestKeeper,
+  type TestKeeper,
+} from './world.ts'
+
+// Blocks that were followed are taken back; others come, or none.
+
+let folders: Folders
+let chain: LocalChain
+let keeper: TestKeeper
+beforeAll(async () => {
+  folders = await createFolders()
+})
+afterEach(async () => {
+  await keeper?.stop()
+  await chain?.stop()
+})
+afterAll(() => folders?.remove())
+
+async function begin(env: Record<string, string> = {}): Promise<void> {
+  chain = await startChain()
+  await fund(chain)
+  keeper = await startTestKeeper(chain, await folders.create(chain), env)
+}
+
+/** Puts blocks with these raw transactions, by place, in the place of the newest ones. */
+async function reorg(depth: number, blocks: Hex[][] = []): Promise<void> {
+  const pairs = blocks.flatMap((raws, place) => raws.map((raw) => [raw, place]))
+  await chain.testClient.request({
+    method: 'anvil_reorg' as never,
+    params: [depth, pairs] as never,
+  })
+}
+
+const rawOf = (hash: Hex) =>
+  chain.testClient.request<{ ReturnType: Hex; Method: string; Parameters: Hex[] }>({
+    method: 'eth_getRawTransactionByHash',
+    params: [hash],
+  })
+
+const head = async () => Number(await chain.publicClient.getBlockNumber())
+
+async function followed(): Promise<void> {
+  const { hash } = await chain.publicClient.getBlock()
+  await eventually('the head followed', async () => {
+    const { body } = await keeper.call('GET', '/status')
+    const value = (body as { head: { hash: Hex } | null }).head?.hash
+    return { value, isReached: value === hash }
+  })
+}
+
+const liveWorlds = async () => {
+  const { body } = await keeper.call('GET', '/worlds')
+  return (body as { worlds: unknown[] }).worlds.length
+}
+
+test('lets go of a partition whose push-down was taken back, and begins anew when it comes again', async () => {
+  await begin()
+  const { question } = await askQuestion(chain, spec())
+  const before = await head()
+  await push(chain, question)
+  const first = await keeper.until(ROOT, question, isState('reported'))
+  expect(await liveWorlds()).toBe(3)
+
+  await reorg((await head()) - before)
+  await eventually('no partition', async () => {
+    const value = await keeper.partition(ROOT, question)
+    return { value, isReached: value === null }
+  })
+  await eventually('no worlds', async () => {
+    const value = await liveWorlds()
+    return { value, isReached: value === 0 }
+  })
+  const journal = await keeper.journal()
+  expect(journal.map(({ event }) => event)).toContainEqual(
+    expect.objectContaining({ kind: 'partition.failed', code: 'REORGED_OUT', question }),
+  )
+
+  await push(chain, question)
+  const again = await keeper.until(ROOT, question, isState('reported'))
+  expect(again.worlds).toEqual(first.worlds)
+  expect(await reportsOf(chain, question)).toHaveLength(1)
+  expect(keeper.fatal).toEqual([])
+})
+
+test('keeps what came again in another block, and reports it again', async () => {
+  await begin()
+  const { question } = await askQuestion(chain, spec())
+  const before = await head()
+  const { hash } = await push(chain, question)
+  const raw = await rawOf(hash)
+  const first = await keeper.until(ROOT, question, isState('reported'))
+  await reorg((await head()) - before, [[], [raw]])
+  await followed()
+  const { blockNumber } = await chain.publicClient.getTransactionReceipt({ hash })
+  expect(Number(blockNumber)).toBe(before + 2)
+  // The report was in a block that was taken back: the same transaction goes into another.
+  await eventually('the report on the chain again', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  const partition = await keeper.until(ROOT, question, isState('reported'))
+  expect(partition.reportTx).toBe(first.reportTx)
+  expect(partition.worlds).toEqual(first.worlds)
+  await keeper.answer(question, 0)
+  await keeper.until(ROOT, question, isState('resolved'))
+})
+
+test('posts an answer again whose block was taken back, and keeps the same world', async () => {
+  await begin()
+  const { question } = await askQuestion(chain, spec())
+  await push(chain, question)
+  await keeper.until(ROOT, question, isState('reported'))
+  const before = await head()
+  await keeper.answer(question, 'chaos')
+  await keeper.until(ROOT, question, isState('resolved'))
+  expect(await liveWorlds()).toBe(1)
+  await reorg((await head()) - before)
+  await eventually('the answer on the chain again', async () => {
+    const value = await answersOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  await followed()
+  await keeper.until(ROOT, question, isState('resolved'))
+  expect(await liveWorlds()).toBe(1)
+  expect(await reportsOf(chain, question)).toHaveLength(1)
+})
+
+test('posts nothing before its confirmations, so that what is taken back in time costs nothing', async () => {
+  await begin({ KEEPER_CONFIRMATIONS: '3' })
+  const { question } = await askQuestion(chain, spec({ outcome: { source: 'pipeline' } }))
+  await chain.testClient.mine({ blocks: 3 })
+  const before = await head()
+  await push(chain, question)
+  await eventually('worlds', async () => {
+    const value = (await keeper.partition(ROOT, question))?.winner
+    return { value, isReached: value === 1 }
+  })
+  await chain.testClient.mine({ blocks: 2 })
+  await followed()
+  expect(await reportsOf(chain, question)).toEqual([])
+  await reorg((await head()) - before)
+  await eventually('no partition', async () => {
+    const value = await keeper.partition(ROOT, question)
+    return { value, isReached: value === null }
+  })
+
+  await push(chain, question)
+  await chain.testClient.mine({ blocks: 3 })
+  await eventually('a report', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  // It counts only at its own depth, as the answer does, and as the resolution does.
+  expect(await keeper.partition(ROOT, question)).toMatchObject({ state: 'running' })
+  await eventually('an answer', async () => {
+    await chain.testClient.mine({ blocks: 1 })
+    const value = await answersOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  await chain.testClient.mine({ blocks: 3 })
+  await keeper.until(ROOT, question, isState('resolved'))
+  expect(await reportsOf(chain, question)).toHaveLength(1)
+})
+
+test('reads everything again when more was taken back than it remembers', async () => {
+  await begin()
+  const { question } = await askQuestion(chain, spec())
+  const { hash } = await push(chain, question)
+  const raw = await rawOf(hash)
+  await keeper.until(ROOT, question, isState('reported'))
+  const { question: gone } = await askQuestion(chain, spec())
+  await push(chain, gone)
+  await keeper.until(ROOT, gone, isState('reported'))
+  await chain.testClient.mine({ blocks: 200 })
+  await followed()
+  const depth =
+    (await head()) -
+    Number((await chain.publicClient.getTransactionReceipt({ hash })).blockNumber) +
+    1
+  await reorg(depth, [[raw]])
+  await eventually('the other partition gone', async () => {
+    const value = await keeper.partition(ROOT, gone)
+    return { value, isReached: value === null }
+  })
+  await keeper.until(ROOT, question, isState('reported'))
+  await eventually('the report on the chain again', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  expect(keeper.fatal).toEqual([])
+})
