@@ -9,7 +9,8 @@ export async function sqlVerb(sql: string, options: SqlOptions): Promise<Result>
   const { urls } = await runningStack(options)
   const analytics = createAnalyticsApi(urls.analytics)
   if (options.csv === true && options.json !== true)
-    return { json: null, text: (await analytics.csv(sql)).trimEnd() }
+    // As it came, but for the last line's end, which every output gets.
+    return { json: null, text: (await analytics.csv(sql)).replace(/\n$/, '') }
   const answer = await analytics.sql(sql)
   const rows = answer.rows.map((row) =>
     row.map((cell) =>

@@ -202,7 +202,7 @@ describe('a question asked, split, traded, answered and redeemed with the comman
       rows: [[0, nominal]],
     })
     expect((await ask()).stdout).toBe(`winner            wev_nominal\n     0  ${nominal}\n`)
-    expect((await ask('--csv')).stdout).toBe(`winner,wev_nominal\n0,${nominal}\n`)
+    expect((await ask('--csv')).stdout).toBe(`winner,wev_nominal\r\n0,${nominal}\r\n`)
     const wrong = await multiverse(['sql', 'DROP TABLE balances', '--data', dataDir])
     expect(wrong.code).toBe(1)
     expect(wrong.stderr).toMatch(/^error [A-Z_]+: .+\n$/)
