@@ -23,6 +23,10 @@ const liveVerse = z.strictObject({
 
 const voidVerse = z.strictObject({ name: z.string().min(1).max(64), probability: z.literal('0') })
 
+const parameter = z
+  .strictObject({ name: z.string().min(1).max(64), low: z.number(), high: z.number() })
+  .refine(({ low, high }) => low < high, 'low must be below high')
+
 const outcomeSource = z.discriminatedUnion('source', [
   z.strictObject({ source: z.literal('pipeline') }),
   z.strictObject({ source: z.literal('manual') }),
@@ -45,6 +49,8 @@ const specSchema = z
   .strictObject({
     version: z.literal(1),
     title: z.string().min(1).max(256),
+    /** What `setup` and `program` are written in; JavaScript when absent. */
+    language: z.enum(['javascript', 'python', 'evm']).optional(),
     /** One for each outcome in order, without the void outcome. */
     verses: z
       .array(liveVerse)
@@ -52,10 +58,12 @@ const specSchema = z
       .max(MAX_OUTCOMES - 1),
     /** The last outcome, which has no world. */
     void: voidVerse,
-    /** Run once in the parent's world before the snapshot. JavaScript statements. */
+    /** Run once in the parent's world before the snapshot. Statements; for the EVM a JSON program. */
     setup: z.string(),
     /** Body of a function of `input` = {verse: {name, strategy, trit, outcome}, seed}; returns {cost, …} or its promise. */
     program: z.string().min(1),
+    /** Numbers that an optimiser may choose in place of a strategy; the program finds them in `input.parameters`. */
+    parameters: z.array(parameter).min(1).max(16).optional(),
     needs: z.strictObject({ parallel: z.boolean(), optimize: z.boolean(), verify: z.boolean() }),
     /** Where the answer comes from. */
     outcome: outcomeSource,
@@ -78,6 +86,9 @@ const specSchema = z
 
 /** What a question is about: see DESIGN of specs in docs/spec.md. */
 export type Spec = z.infer<typeof specSchema>
+
+/** A number that an optimiser may choose, from `low` to `high`. */
+export type Parameter = z.infer<typeof parameter>
 
 /** Where a question's answer comes from. */
 export type OutcomeSource = Spec['outcome']
@@ -147,11 +158,23 @@ export function parseCost(cost: unknown): bigint {
   return fixed
 }
 
-/** The code that runs a spec's program in a world; its completion value is the program's result (or its promise). */
+/**
+ * The code that runs a spec's program in a world; its completion value is the program's result (or its promise).
+ * @param parameters what an optimiser chose, in the order of the spec's parameters
+ */
 export function programCode(
   spec: Spec,
   verse: { name: string; strategy: string; trit: number; outcome: number },
+  parameters?: readonly number[],
 ): string {
-  const input = JSON.stringify({ verse, seed: spec.seed })
-  return `(async function (input) {${spec.program}\n})(${input})`
+  const input = JSON.stringify({ verse, seed: spec.seed, parameters })
+  return CODE[spec.language ?? 'javascript'](spec.program, input)
+}
+
+const CODE: Record<NonNullable<Spec['language']>, (program: string, input: string) => string> = {
+  javascript: (program, input) => `(async function (input) {${program}\n})(${input})`,
+  // JSON text in a JSON string is a Python literal too. Lines inside of strings are indented with the rest.
+  python: (program, input) =>
+    `import json\ndef program(input):\n${program.replaceAll(/^/gm, '    ')}\nprogram(json.loads(${JSON.stringify(input)}))`,
+  evm: (program, input) => `{"input":${input},"program":${program}}`,
 }
