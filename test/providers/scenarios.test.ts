@@ -175,11 +175,12 @@ function runPython(programs: string[]): unknown[] {
 
 /** Where two values are not equal to 1e-9. */
 function differences(actual: unknown, expected: unknown, at = ''): string[] {
-  if (typeof expected === 'number')
-    return Math.abs(Number(actual) - expected) < 1e-9 ? [] : [`${at}: ${actual} is not ${expected}`]
-  if (typeof expected !== 'object' || expected === null)
-    return actual === expected ? [] : [`${at}: ${String(actual)} is not ${String(expected)}`]
-  const names = [...new Set([...Object.keys(expected), ...Object.keys(actual ?? {})])]
-  const of = (value: unknown, name: string) => (value as Record<string, unknown>)[name]
-  return names.flatMap((name) => differences(of(actual, name), of(expected, name), `${at}.${name}`))
+  if (typeof expected === 'object' && expected !== null) {
+    const [left, right] = [actual, expected] as Record<string, unknown>[]
+    const names = new Set([...Object.keys(expected), ...Object.keys(actual ?? {})])
+    return [...names].flatMap((name) => differences(left?.[name], right?.[name], `${at}.${name}`))
+  }
+  const isEqual =
+    typeof expected === 'number' ? Math.abs(Number(actual) - expected) < 1e-9 : actual === expected
+  return isEqual ? [] : [`${at}: ${String(actual)} is not ${String(expected)}`]
 }
