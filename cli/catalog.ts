@@ -9,7 +9,7 @@ import { type LoadedSpec, parseSpec } from '../sdk/spec.ts'
 import type { Names } from './path.ts'
 
 /** A verse some push-down or pull-up was about. */
-export type KnownVerse = { verse: Hex; path: Path; token: Address }
+type KnownVerse = { verse: Hex; path: Path; token: Address }
 
 /** What the chain's events tell about questions and verses. Read once, and once more after {@link Catalog.forget}. */
 export type Catalog = Names & {

@@ -10,7 +10,7 @@ import { type SqlOptions, sqlVerb } from './verbs/sql.ts'
 import { type TransferOptions, transferVerb } from './verbs/transfer.ts'
 import { type VerseOptions, verseVerb } from './verbs/verse.ts'
 
-export type ScenarioOptions = { outcome: Outcome; degree: number }
+type ScenarioOptions = { outcome: Outcome; degree: number }
 export type UpOptions = CommonOptions &
   ScenarioOptions & { fresh?: boolean; portBase?: number; scenario?: boolean }
 export type DemoOptions = CommonOptions & ScenarioOptions

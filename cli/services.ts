@@ -73,7 +73,7 @@ const answerSchema = z.object({
   columns: z.array(z.object({ name: z.string(), type: z.string() })),
   rows: z.array(z.array(z.json())),
 })
-export type SqlAnswer = z.infer<typeof answerSchema>
+type SqlAnswer = z.infer<typeof answerSchema>
 
 const statusSchema = z.object({
   block: z.object({ number: z.number(), hash: z.string() }).nullable(),

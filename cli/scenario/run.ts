@@ -31,7 +31,7 @@ export const ACTORS = [
 export type Actor = (typeof ACTORS)[number]['name']
 
 /** Who gives how much to whom, in which verse. */
-export const TRADES: { from: Actor; to: Actor; outcome: Outcome; amount: bigint }[] = [
+const TRADES: { from: Actor; to: Actor; outcome: Outcome; amount: bigint }[] = [
   { from: 'alice', to: 'bob', outcome: 'nash', amount: parseEther('150') },
   { from: 'bob', to: 'alice', outcome: 'optimal', amount: parseEther('75.25') },
   { from: 'bob', to: 'carol', outcome: 'chaos', amount: parseEther('300.000000000000000001') },
@@ -184,8 +184,8 @@ export function total(books: Books, winner: number): bigint {
   )
 }
 
-/** The demo token's address. @throws NO_TOKEN */
-export function requireToken({ addresses, chainId }: Deployment) {
+/** The ledger's and the demo token's addresses. @throws NO_TOKEN */
+function requireToken({ addresses, chainId }: Deployment) {
   const { multiverse, token } = addresses
   if (token === undefined)
     throw new MultiverseError('NO_TOKEN', `no demo token is deployed on chain ${chainId}`)

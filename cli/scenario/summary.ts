@@ -8,7 +8,7 @@ import { ACTORS, type Actor, type Books, type ScenarioRun, total } from './run.t
 import { OUTCOMES } from './spec.ts'
 
 /** Balances by owner: of the ERC-20 (`root`) and in each verse, in tokens. */
-export type BookView = Record<Actor, Record<'root' | (typeof OUTCOMES)[number], string>>
+type BookView = Record<Actor, Record<'root' | (typeof OUTCOMES)[number], string>>
 
 /** What one run of the default scenario came to. Amounts, costs and probabilities are exact decimal strings. */
 export type Summary = {

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net'
 import { MultiverseError } from '../../sdk/errors.ts'
 
 /** What listens on the stack's ports, in order from the base port on. */
-export const SERVICES = ['chain', 'indexer', 'analytics', 'keeper'] as const
+const SERVICES = ['chain', 'indexer', 'analytics', 'keeper'] as const
 export type Service = (typeof SERVICES)[number]
 export type Ports = Record<Service, number>
 

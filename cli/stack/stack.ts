@@ -82,7 +82,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         record.processes = processes
         return writeStack(dataDir, record)
       }),
-      onRestart: (name, reason) => say(`${name} ended with ${reason}: starting it again`),
+      say,
     })
     const { until } = supervisor
     const specs = processSpecs(dataDir, record)

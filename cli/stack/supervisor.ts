@@ -35,7 +35,8 @@ type Options = {
   signal: AbortSignal
   /** Called with everything that runs, each time that changes. */
   onChange: (processes: ProcessRecord[]) => Promise<void>
-  onRestart: (name: string, reason: string) => void
+  /** Takes lines for people about processes that end by themselves. */
+  say: (line: string) => void
 }
 
 type Managed = {
@@ -54,7 +55,7 @@ const RESTART_WINDOW_MS = 60_000
 const FINAL_CODES = new Set([2, 3])
 
 /** A supervisor whose children end with it however it ends: they hold the other end of a pipe. */
-export function createSupervisor({ logsDir, signal, onChange, onRestart }: Options): Supervisor {
+export function createSupervisor({ logsDir, signal, onChange, say }: Options): Supervisor {
   mkdirSync(logsDir, { recursive: true })
   const managed = new Map<string, Managed>()
   const { promise: failure, reject: fail } = Promise.withResolvers<never>()
@@ -103,17 +104,21 @@ export function createSupervisor({ logsDir, signal, onChange, onRestart }: Optio
     const reason = child.signalCode ?? `code ${child.exitCode ?? 'unknown'}`
     const recent = startedAt.filter((at) => Date.now() - at < RESTART_WINDOW_MS)
     if (recent.length <= spec.restarts && !FINAL_CODES.has(child.exitCode ?? -1)) {
-      onRestart(spec.name, reason)
+      say(`${spec.name} ended with ${reason}: starting it again`)
       await sleep(100 * 2 ** recent.length)
       if (!entry.isStopping) await launch(spec, [...recent, Date.now()])
       return
     }
-    const tail = await lastLines(join(logsDir, `${spec.name}.log`), 10)
-    const why = tail.findLast((line) => line.startsWith('error ')) ?? tail.at(-1) ?? 'no output'
+    const logPath = join(logsDir, `${spec.name}.log`)
+    const tail = await lastLines(logPath, 10)
+    say(`${spec.name} ended with ${reason}; the last lines of ${logPath}:`)
+    for (const line of tail) say(`  ${line}`)
+    const why = tail.findLast((line) => line.startsWith('error ')) ?? tail.at(-1)
     fail(
-      new MultiverseError('CHILD_DIED', `${spec.name} ended with ${reason}: ${why}`, {
-        cause: { name: spec.name, exitCode: child.exitCode, tail },
-      }),
+      new MultiverseError(
+        'CHILD_DIED',
+        `${spec.name} ended with ${reason}${why === undefined ? '' : `: ${why}`}`,
+      ),
     )
   }
 
@@ -156,8 +161,9 @@ async function waitFor(
   }
 }
 
-/** The last lines of a log that is not read whole into memory elsewhere: logs of one run are small. */
+/** The last lines of a log that are not empty. */
 async function lastLines(path: string, count: number): Promise<string[]> {
   const text = await readFile(path, 'utf8')
-  return text.trimEnd().split('\n').slice(-count)
+  const lines = text.split('\n').filter((line) => line !== '')
+  return lines.slice(-count)
 }

@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { dataFolder } from '../context.ts'
 import { type Progress, type Result, table } from '../output.ts'
+import { shortId } from '../path.ts'
 import type { UpOptions } from '../program.ts'
 import { playScenario } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
@@ -65,7 +66,8 @@ function describeStack(
 ): string {
   const { multiverse, worlds, token } = deployment.addresses
   const { urls } = record
-  const question = summary?.partition.question.slice(0, 10) ?? 'QUESTION'
+  const question = summary === undefined ? 'QUESTION' : shortId(summary.partition.question)
+  const at = dataDir === dataFolder({}) ? '' : ` --data ${dataDir}`
   return [
     table([
       ['Multiverse', multiverse],
@@ -80,9 +82,12 @@ function describeStack(
     '',
     'Try next:',
     table([
-      ['npm run multiverse -- balance --as bob', 'what bob has in every verse'],
-      [`npm run multiverse -- verse ${question}=nash`, 'a verse that did not happen'],
-      ['npm run multiverse -- sql "SELECT * FROM v_wev"', 'what the answer was worth, from DuckDB'],
+      [`npm run multiverse -- balance --as bob${at}`, 'what bob has in every verse'],
+      [`npm run multiverse -- verse ${question}=nash${at}`, 'a verse that did not happen'],
+      [
+        `npm run multiverse -- sql "SELECT * FROM v_wev"${at}`,
+        'what the answer was worth, from DuckDB',
+      ],
     ]),
     '',
     'Ctrl-C stops everything; npm start goes on from here.',

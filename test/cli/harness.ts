@@ -24,7 +24,7 @@ export function start(args: readonly string[], env: Record<string, string> = {})
 }
 
 /** Waits for the end of a started one. */
-export function collect(child: ReturnType<typeof start>): Promise<Ran> {
+function collect(child: ReturnType<typeof start>): Promise<Ran> {
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createTestClient, http, publicActions, walletActions, zeroAddress } from 'viem'
 import { anvil } from 'viem/chains'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clearFolder, openFolder } from '../../cli/stack/folder.ts'
 import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
 import { describeProcess, isRunning, reap } from '../../cli/stack/record.ts'
@@ -96,26 +96,48 @@ test('ends what is left of an earlier run, and never a process that only has its
   expect(stranger.exitCode ?? stranger.signalCode).toBeNull()
 })
 
-test('a process that dies is started again so many times, then named with its last words', async () => {
-  const restarts: string[] = []
-  const supervisor = createSupervisor({
-    logsDir: join(dataDir, 'logs'),
-    signal: new AbortController().signal,
-    onChange: async () => {},
-    onRestart: (name, reason) => restarts.push(`${name} ${reason}`),
+describe('a process that ends by itself', () => {
+  const said: string[] = []
+  const supervise = () =>
+    createSupervisor({
+      logsDir: join(dataDir, 'logs'),
+      signal: new AbortController().signal,
+      onChange: async () => {},
+      say: (line) => said.push(line),
+    })
+
+  beforeEach(() => {
+    said.length = 0
   })
-  await supervisor.start({
-    name: 'keeper',
-    entry: 'keeper/main.ts',
-    env: { MULTIVERSE_RPC_URL: 'x' },
-    restarts: 2,
+
+  test('is not started again when its configuration is wrong, but named with its last words', async () => {
+    const supervisor = supervise()
+    await supervisor.start({
+      name: 'keeper',
+      entry: 'keeper/main.ts',
+      env: { MULTIVERSE_RPC_URL: 'x' },
+      restarts: 2,
+    })
+    await expect(supervisor.failure).rejects.toMatchObject({
+      code: 'CHILD_DIED',
+      message: expect.stringMatching(/^keeper ended with code 2: error CONFIG_INVALID: /) as string,
+    })
+    expect(said[0]).toMatch(/^keeper ended with code 2; the last lines of .*keeper\.log:$/)
+    expect(said[1]).toMatch(/^ {2}error CONFIG_INVALID: /)
   })
-  await expect(supervisor.failure).rejects.toMatchObject({
-    code: 'CHILD_DIED',
-    message: expect.stringMatching(/^keeper ended with code 2: error CONFIG_INVALID: /) as string,
+
+  test('is started again a bounded number of times', async () => {
+    const supervisor = supervise()
+    // Without its port it ends at once.
+    await supervisor.start({ name: 'chain', entry: 'cli/stack/chain.ts', env: {}, restarts: 2 })
+    await expect(supervisor.failure).rejects.toMatchObject({
+      code: 'CHILD_DIED',
+      message: 'chain ended with code 1: error USAGE: MULTIVERSE_DATA and CHAIN_PORT must be set',
+    })
+    expect(
+      said.filter((line) => line === 'chain ended with code 1: starting it again'),
+    ).toHaveLength(2)
   })
-  // A wrong configuration stays wrong.
-  expect(restarts).toEqual([])
 })
 
 test('the chain goes on where it was, over many restarts, and ends with its supervisor', async () => {
