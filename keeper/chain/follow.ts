@@ -94,8 +94,11 @@ export function followChain(options: FollowerOptions): Follower {
         caughtUp.resolve()
         await pause.wait(pollMs)
       } catch (cause) {
-        // The chain moved while it was read: look again at once.
-        if (isMultiverseError(cause, 'CHAIN_MOVED')) continue
+        // The chain moved while it was read.
+        if (isMultiverseError(cause, 'CHAIN_MOVED')) {
+          await pause.wait(pollMs)
+          continue
+        }
         if (isMultiverseError(cause) && !cause.isRetryable) {
           options.onFatal(cause)
           return

@@ -7,6 +7,7 @@ import {
   type PublicClient,
   type Transport,
   webSocket,
+  type WebSocketTransport,
 } from 'viem'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Header } from './window.ts'
@@ -20,6 +21,23 @@ export function createRpc(url: string): Rpc {
     ? webSocket(url, { retryCount: 0, timeout: 10_000, reconnect: { attempts: 1e9, delay: 500 } })
     : http(url, { retryCount: 0, timeout: 10_000 })
   return createPublicClient({ transport, cacheTime: 0 })
+}
+
+/**
+ * Calls `wake` at each new head that a websocket endpoint tells of. An http endpoint tells nothing, and what is missed
+ * is seen at the next poll. Gives what ends it.
+ */
+export function watchHeads(rpc: Rpc, wake: () => void): () => void {
+  if (rpc.transport.type !== 'webSocket') return () => {}
+  return rpc.watchBlockNumber({ onBlockNumber: wake, onError: () => {} })
+}
+
+/** Ends the connection of a websocket endpoint, which would keep the process alive. */
+export async function closeRpc(rpc: Rpc): Promise<void> {
+  if (rpc.transport.type !== 'webSocket') return
+  const socket = rpc.transport as unknown as ReturnType<WebSocketTransport>['value']
+  const client = await socket?.getRpcClient().catch(() => null)
+  client?.close()
 }
 
 /** A call's failure as RPC_FAILED (retryable), its message one line. Errors of the project pass as they are. */

@@ -69,7 +69,13 @@ export async function openFolder(folder: string, log: Log): Promise<Database> {
 
 /** Connects to a Postgres server. @throws DATABASE_FAILED */
 export async function openServer(url: string, log: Log): Promise<Database> {
-  const boss = new PgBoss({ ...BOSS_OPTIONS, connectionString: url })
+  const boss = new PgBoss({
+    ...BOSS_OPTIONS,
+    connectionString: url,
+    // How often jobs of keepers that are gone are looked for.
+    superviseIntervalSeconds: 5,
+    monitorIntervalSeconds: 5,
+  })
   await startBoss(boss, log)
   const pool = boss.getDb()
   return {

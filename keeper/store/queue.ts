@@ -23,6 +23,9 @@ export type Queue = {
   counts(): Promise<{ queue: string; state: string; count: number }[]>
 }
 
+/** The shortest there is. */
+const HEARTBEAT_S = 10
+
 const OPTIONS = {
   // One job waiting for each key; `group` below keeps one running.
   policy: 'short',
@@ -39,6 +42,8 @@ export async function createQueue(db: Database): Promise<Queue> {
   const names: QueueName[] = ['partition', 'answer']
   for (const name of names) {
     await boss.createQueue(name, OPTIONS)
+    // On a server, the work of a keeper that is gone comes again once its heart has not beaten for a while.
+    if (!db.isSole) await boss.updateQueue(name, { heartbeatSeconds: HEARTBEAT_S })
     // Looks the queue up now. Inside a transaction it would wait for the one connection that the transaction holds.
     await boss.insert(name, [])
   }

@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
-import { loadConfig } from '../../keeper/config.ts'
+import { loadConfig, readPrivateKey } from '../../keeper/config.ts'
 import { startKeeper } from '../../keeper/keeper.ts'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
@@ -123,6 +123,7 @@ export type KeeperClient = {
     parent: Hex,
     question: Hex,
     wanted: (partition: PartitionView) => boolean,
+    timeoutMs?: number,
   ) => Promise<PartitionView>
   answer: (question: Hex, outcome: number | string) => Promise<Answered>
 }
@@ -151,12 +152,16 @@ export function keeperClient(dataDir: string): KeeperClient {
   return {
     call,
     partition,
-    until: (parent, question, wanted) =>
-      eventually(`partition ${question}`, async () => {
-        // It may be starting again.
-        const present = await partition(parent, question).catch(() => null)
-        return { value: present, isReached: present !== null && wanted(present) }
-      }) as Promise<PartitionView>,
+    until: (parent, question, wanted, timeoutMs) =>
+      eventually(
+        `partition ${question}`,
+        async () => {
+          // It may be starting again.
+          const present = await partition(parent, question).catch(() => null)
+          return { value: present, isReached: present !== null && wanted(present) }
+        },
+        timeoutMs,
+      ) as Promise<PartitionView>,
     answer: (question, outcome) => call('POST', '/answers', { question, outcome }),
   }
 }
@@ -206,10 +211,11 @@ export async function startTestKeeper(
   env: Record<string, string> = {},
 ): Promise<TestKeeper> {
   const fatal: string[] = []
-  const config = loadConfig(keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env }))
+  const whole = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env })
+  const config = loadConfig(whole)
   const keeper = await startKeeper({
     config,
-    privateKey: chain.privateKey(KEEPER),
+    privateKey: readPrivateKey(whole),
     onFatal: ({ code }) => void fatal.push(code),
     log: createLog(config.logLevel),
   })
