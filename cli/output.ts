@@ -31,8 +31,8 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
     begin(line) {
       if (!stream.isTTY) return
       clear()
-      // Longer than the terminal is wide it would wrap, and could not be taken back.
-      stream.write(`${line} ...`.slice(0, Math.max(1, stream.columns - 1)))
+      // Longer than the terminal is wide it would wrap, and could not be taken back. Some terminals are 0 wide.
+      stream.write(`${line} ...`.slice(0, (stream.columns || 80) - 1))
       isPending = true
     },
     end: clear,

@@ -10,7 +10,7 @@ const LOCAL = { alice: 0, bob: 1, carol: 2, deployer: 8, keeper: 9 } as const
 export type LocalName = keyof typeof LOCAL
 
 /** Where the private key of another wallet is taken from. Never an argument: those can be seen by everybody. */
-const KEY_VARIABLE = 'MULTIVERSE_PRIVATE_KEY'
+export const KEY_VARIABLE = 'MULTIVERSE_PRIVATE_KEY'
 
 /** The account of a local wallet. */
 export function localAccount(name: LocalName) {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { SUPERVISED } from '../../sdk/node/lifecycle.ts'
+import { KEY_VARIABLE } from '../wallets.ts'
 import { describeProcess, type ProcessRecord, reap } from './record.ts'
 
 /** A process of the stack. */
@@ -68,7 +69,8 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
     const log = openSync(join(logsDir, `${spec.name}.log`), 'a')
     const child = spawn(process.execPath, [join(root, spec.entry)], {
       cwd: root,
-      env: { ...process.env, ...spec.env, [SUPERVISED]: '1' },
+      // The user's own key is nobody else's business.
+      env: { ...process.env, [KEY_VARIABLE]: undefined, ...spec.env, [SUPERVISED]: '1' },
       stdio: ['pipe', log, log, 'ipc'],
       // In a group of its own, so that a terminal's Ctrl-C reaches the supervisor alone, which stops things in order.
       detached: true,

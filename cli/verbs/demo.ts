@@ -24,6 +24,7 @@ export async function demoVerb(options: DemoOptions, deps: Deps): Promise<Result
       : resolve(options.data)
   try {
     const summary = await demonstrate(dataDir, options, deps)
+    if (!summary.ok) progress.say('error NOT_HELD: not everything the demo claims held: see above')
     return {
       json: summary,
       text: `${describeSummary(summary)}\n${summary.ok ? 'everything held' : 'not everything held'}`,

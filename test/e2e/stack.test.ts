@@ -314,3 +314,15 @@ test('a killed supervisor leaves no process behind, and what it wrote can be beg
   const { rows } = await createAnalyticsApi(up.ready.urls.analytics).sql('SELECT * FROM questions')
   expect(rows).toEqual([])
 })
+
+test('a chain that dies ends the stack, which says so', async () => {
+  const processes = await pids()
+  let stderr = ''
+  up.child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  process.kill(processes.get('chain.inner')!, 'SIGKILL')
+  expect(await once(up.child, 'exit')).toEqual([1, null])
+  expect(stderr).toMatch(
+    /^error CHILD_DIED: chain ended with code 1: error CHAIN_DIED: anvil ended with SIGKILL$/m,
+  )
+  await allEnded(processes)
+})
