@@ -1,0 +1,157 @@
+import { MultiverseError } from '../../sdk/errors.ts'
+import { createLinks, type Links } from '../links.ts'
+import type { CallOptions, Instance } from '../provider.ts'
+
+/**
+ * What every provider of worlds keeps beside them: who may call, which calls are under way, what was made under which key.
+ * It knows nothing of any engine.
+ */
+export type Calls = {
+  links: Links
+  /** Withdraws a link, and with it the calls that it alone permitted. */
+  withdraw(link: Parameters<Links['remove']>[0]): void
+  /**
+   * Does a task that the caller's signal, the end of its world, of its component's rights or of the provider cuts short:
+   * the call rejects at once, the task is told by its signal.
+   * @throws LINK_DENIED, ABORTED
+   */
+  perform<result>(
+    what: string,
+    instanceId: string | null,
+    options: CallOptions & { component?: string },
+    task: (signal: AbortSignal) => Promise<result>,
+  ): Promise<result>
+  /** Resolves when the tasks of all calls have ended, those that were cut short too. */
+  settled(): Promise<void>
+  /** Cuts short the calls on an instance, or all. */
+  cut(instanceId: string | null, reason: unknown): void
+  /**
+   * What was made under a key, or is being made, as long as `isAlive` says that all of it lives; made now when there is
+   * nothing. `what` tells calls apart.
+   * @throws INVALID_ARGUMENT when the key stands for another call
+   */
+  underKey(
+    key: string | undefined,
+    what: string,
+    make: () => Promise<Instance[]>,
+  ): Promise<Instance[]>
+  /** Forgets a key, so that it makes anew. */
+  release(key: string | undefined): void
+  clear(): void
+}
+
+type Call = {
+  instanceId: string | null
+  component: string | undefined
+  controller: AbortController
+}
+
+type Keyed = { what: string; instances: Promise<Instance[]> }
+
+/** @param id the provider's */
+export function createCalls(id: string): Calls {
+  const links = createLinks(id)
+  const calls = new Set<Call>()
+  const tasks = new Set<Promise<unknown>>()
+  const keyed = new Map<string, Keyed>()
+
+  return {
+    links,
+    withdraw: (link) => {
+      links.remove(link)
+      for (const { component, controller } of calls)
+        if (component !== undefined && !links.permits(component))
+          controller.abort(linkDenied(id, component))
+    },
+
+    perform: async (what, instanceId, { signal, component }, task) => {
+      if (component !== undefined && !links.permits(component)) throw linkDenied(id, component)
+      const controller = new AbortController()
+      const leave = () => controller.abort(aborted(what, signal?.reason))
+      if (signal?.aborted === true) leave()
+      controller.signal.throwIfAborted()
+      const cut = new Promise<never>((_, reject) => {
+        controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error))
+      })
+      const call: Call = { instanceId, component, controller }
+      calls.add(call)
+      signal?.addEventListener('abort', leave)
+      try {
+        const doing = task(controller.signal)
+        const done: Promise<unknown> = doing.then(
+          () => tasks.delete(done),
+          () => tasks.delete(done),
+        )
+        tasks.add(done)
+        return await Promise.race([doing, cut])
+      } finally {
+        calls.delete(call)
+        signal?.removeEventListener('abort', leave)
+      }
+    },
+
+    settled: async () => {
+      while (tasks.size > 0) await Promise.all(tasks)
+    },
+
+    cut: (instanceId, reason) => {
+      for (const call of calls)
+        if (instanceId === null || call.instanceId === instanceId) call.controller.abort(reason)
+    },
+
+    underKey: (key, what, make) => {
+      if (key === undefined) return make()
+      const before = keyed.get(key)
+      if (before !== undefined && before.what !== what)
+        throw new MultiverseError(
+          'INVALID_ARGUMENT',
+          `key ${key} stands for another call: ${before.what}`,
+        )
+      if (before !== undefined) return before.instances
+      const instances = make()
+      const entry: Keyed = { what, instances }
+      keyed.set(key, entry)
+      instances.catch(() => {
+        if (keyed.get(key) === entry) keyed.delete(key)
+      })
+      return instances
+    },
+
+    release: (key) => {
+      if (key !== undefined) keyed.delete(key)
+    },
+
+    clear: () => {
+      links.clear()
+      keyed.clear()
+    },
+  }
+}
+
+/** Lets so many tasks run at a time; the others wait in their order. */
+export function createGate(
+  width: number,
+): <result>(task: () => Promise<result>) => Promise<result> {
+  const waiting: (() => void)[] = []
+  let free = width
+  return async (task) => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
+    else free--
+    try {
+      return await task()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    }
+  }
+}
+
+function aborted(what: string, cause: unknown): MultiverseError {
+  const text = `${what} was aborted by its caller`
+  return new MultiverseError('ABORTED', text, { cause, isRetryable: true })
+}
+
+function linkDenied(id: string, component: string): MultiverseError {
+  return new MultiverseError('LINK_DENIED', `component ${component} has no link to ${id}`)
+}

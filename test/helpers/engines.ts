@@ -1,0 +1,29 @@
+/* oxlint-disable vitest/no-conditional-tests, vitest/valid-title, vitest/valid-describe-callback, vitest/no-disabled-tests --
+   this is no test: it makes suites */
+import { describe, expect, it } from 'vitest'
+
+/** Whether a program that the project does not bring along works on this machine, and what to do if not. */
+export type Found = { available: true } | { available: false; reason: string; install: string }
+
+/** Set by CI, where every engine is installed: what is not there fails then. */
+const isRequired = process.env['MULTIVERSE_REQUIRE_ENGINES'] === '1'
+
+/**
+ * A suite of what needs an engine from outside the project. Without the engine it is skipped, and says so with how to get
+ * it; with MULTIVERSE_REQUIRE_ENGINES=1 it fails instead.
+ */
+export function describeWithEngine(name: string, found: Found, suite: () => void): void {
+  if (found.available) {
+    describe(name, suite)
+    return
+  }
+  const why = `${name} needs what is not here: ${found.reason} (${found.install})`
+  if (isRequired) {
+    describe(name, () => {
+      it('has its engine', () => expect.fail(why))
+    })
+    return
+  }
+  console.warn(`skipped: ${why}`)
+  describe.skip(`${name} (${found.reason}; ${found.install})`, suite)
+}
