@@ -1,0 +1,73 @@
+import { createHash, hash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { constants, copyFile, link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+/** `$XDG_CACHE_HOME/multiverse/microvm`: what is made once and used by every provider on the machine. */
+export function defaultCacheDir(): string {
+  const { XDG_CACHE_HOME } = process.env
+  const home = XDG_CACHE_HOME || join(homedir(), '.cache')
+  return join(home, 'multiverse', 'microvm')
+}
+
+/** Gives a file a second name, or where that cannot be, a copy. */
+export async function share(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (!hasCode(error, 'EXDEV', 'EPERM', 'EMLINK')) throw error
+    await copyFile(from, to, constants.COPYFILE_FICLONE)
+  }
+}
+
+/** SHA-256 of a file's bytes, as hex. */
+export async function hashFile(path: string): Promise<string> {
+  const sum = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 }))
+    sum.update(chunk as Buffer)
+  return sum.digest('hex')
+}
+
+export function hashJson(value: unknown): string {
+  return hash('sha256', JSON.stringify(value), 'hex')
+}
+
+/**
+ * Makes a folder whole or not at all: `fill` works in another one beside it. When the folder has come to be meanwhile, by
+ * another's doing, that one stands.
+ */
+export async function makeFolder(
+  path: string,
+  fill: (folder: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  const unfinished = `${path}.${process.pid}.${randomUUID().slice(0, 8)}.unfinished`
+  try {
+    await mkdir(unfinished, { mode: 0o700 })
+    await fill(unfinished)
+    await rename(unfinished, path)
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true })
+    if (!hasCode(error, 'EEXIST', 'ENOTEMPTY')) throw error
+  }
+}
+
+/** Sees to it that files and a folder's entries would survive a power cut. */
+export async function persist(paths: readonly string[]): Promise<void> {
+  await Promise.all(
+    paths.map(async (path) => {
+      const file = await open(path)
+      try {
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+    }),
+  )
+}
+
+/** Whether an error of the file system has one of these codes. */
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
