@@ -24,7 +24,7 @@ const suites: Suite[] = [
   { name: 'keeper', run: () => vitest(['test/keeper']) },
   { name: 'indexer', run: () => vitest(['test/indexer']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
-  { name: 'e2e', run: () => vitest(['test/e2e']) },
+  { name: 'e2e', run: () => vitest(['test/e2e', '--no-file-parallelism']) },
 ]
 
 /** Runs a command with its output passed on, and gives back its exit code and what it printed. */
