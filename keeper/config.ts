@@ -58,7 +58,7 @@ const flag = z.literal(['0', '1'], 'must be 0 or 1').transform((value) => value 
 
 const schema = z.object({
   MULTIVERSE_DATA: z.string('the path of the data folder'),
-  MULTIVERSE_RPC_URL: url(['http:', 'https:', 'ws:', 'wss:']),
+  MULTIVERSE_RPC_URL: url(['http:', 'https:']),
   KEEPER_PORT: whole('a port', 0, 65_535).default(0),
   KEEPER_CONFIRMATIONS: whole('a number of blocks', 0, 1_000).optional(),
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),

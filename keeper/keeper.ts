@@ -9,7 +9,7 @@ import type { JournalEvent } from '../sdk/journal.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { type Follower, followChain, verifyChain } from './chain/follow.ts'
-import { closeRpc, createRpc, watchHeads } from './chain/rpc.ts'
+import { createRpc } from './chain/rpc.ts'
 import { type Config, LOCAL_CHAIN_ID } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createAnswerJobs } from './jobs/answers.ts'
@@ -100,7 +100,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     log.info({ port: http.port }, 'http.listening')
 
     const rpc = createRpc(config.rpcUrl)
-    open.push(() => closeRpc(rpc))
     // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
     await verifyChain(rpc, deployment).catch((error: MultiverseError) => {
       if (!error.isRetryable) throw error
@@ -214,8 +213,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       log,
     })
     open.push(() => follower.stop())
-    const unwatch = watchHeads(rpc, follower.wake)
-    open.push(async () => unwatch())
     const rebroadcasting = setInterval(() => void rebroadcast(), REBROADCAST_MS)
     open.push(async () => clearInterval(rebroadcasting))
     const rebroadcast = () =>

@@ -4,7 +4,7 @@ import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts
 import type { Log } from '../log.ts'
 import { createPause } from '../time.ts'
 import { type Fact, readFacts } from './facts.ts'
-import { getBlockLogs, getHeader, getRangeLogs, type Rpc, rpcError } from './rpc.ts'
+import { endpointOf, getBlockLogs, getHeader, getRangeLogs, type Rpc, rpcError } from './rpc.ts'
 import { advance, type Header, place, type Window } from './window.ts'
 
 /** A block of the window with what happened in it. */
@@ -36,8 +36,6 @@ export type Follower = {
   /** Resolves when the chain has been followed up to its head for the first time. */
   caughtUp: Promise<void>
   state: () => FollowerState
-  /** Looks at the head now instead of at the next poll. */
-  wake: () => void
   stop: () => Promise<void>
 }
 
@@ -68,6 +66,7 @@ export function followChain(options: FollowerOptions): Follower {
   const { multiverse, worlds } = deployment.addresses
   const addresses = [multiverse, worlds]
   const sources = { multiverse, worlds, keeper: options.keeper }
+  const endpoint = endpointOf(rpc)
   const pause = createPause()
   const caughtUp = Promise.withResolvers<void>()
   // Nobody has to wait for it.
@@ -87,7 +86,7 @@ export function followChain(options: FollowerOptions): Follower {
         if (!isVerified) await verifyChain(rpc, deployment)
         isVerified = true
         await tick()
-        if (failures > 0) log.info({ failures }, 'rpc.up')
+        if (failures > 0) log.info({ endpoint, failures }, 'rpc.up')
         if (failures > 0) await options.onRecovered()
         failures = 0
         error = null
@@ -106,7 +105,7 @@ export function followChain(options: FollowerOptions): Follower {
         error = oneLine(cause)
         isVerified = false
         if (failures === 0 || failures % 20 === 0)
-          log.warn({ error, attempt: failures + 1, retrying: true }, 'rpc.down')
+          log.warn({ endpoint, error, attempt: failures + 1 }, 'rpc.down')
         failures++
         await pause.wait(Math.min(MAX_BACKOFF_MS, pollMs * 2 ** Math.min(failures, 10)))
       }
@@ -206,7 +205,6 @@ export function followChain(options: FollowerOptions): Follower {
   return {
     caughtUp: caughtUp.promise,
     state: () => ({ head, isCurrent: error === null && head !== null, error }),
-    wake: () => pause.wake(),
     async stop() {
       stopping.abort()
       pause.wake()

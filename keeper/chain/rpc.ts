@@ -1,49 +1,40 @@
 import {
   type Address,
+  BaseError,
   type Block,
   createPublicClient,
   http,
+  type HttpTransport,
   type Log,
   type PublicClient,
-  type Transport,
-  webSocket,
-  type WebSocketTransport,
 } from 'viem'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Header } from './window.ts'
 
 /** A read client without a chain definition: the chain is whatever the endpoint serves. */
-export type Rpc = PublicClient<Transport>
+export type Rpc = PublicClient<HttpTransport>
 
-/** A client for an http(s) or ws(s) endpoint. Failed calls are not repeated here: whoever calls knows what to do. */
+/** A client of an http endpoint. Failed calls are not repeated here: whoever calls knows what to do. */
 export function createRpc(url: string): Rpc {
-  const transport = /^wss?:/.test(url)
-    ? webSocket(url, { retryCount: 0, timeout: 10_000, reconnect: { attempts: 1e9, delay: 500 } })
-    : http(url, { retryCount: 0, timeout: 10_000 })
-  return createPublicClient({ transport, cacheTime: 0 })
+  return createPublicClient({
+    transport: http(url, { retryCount: 0, timeout: 10_000 }),
+    cacheTime: 0,
+  })
 }
 
-/**
- * Calls `wake` at each new head that a websocket endpoint tells of. An http endpoint tells nothing, and what is missed
- * is seen at the next poll. Gives what ends it.
- */
-export function watchHeads(rpc: Rpc, wake: () => void): () => void {
-  if (rpc.transport.type !== 'webSocket') return () => {}
-  return rpc.watchBlockNumber({ onBlockNumber: wake, onError: () => {} })
-}
-
-/** Ends the connection of a websocket endpoint, which would keep the process alive. */
-export async function closeRpc(rpc: Rpc): Promise<void> {
-  if (rpc.transport.type !== 'webSocket') return
-  const socket = rpc.transport as unknown as ReturnType<WebSocketTransport>['value']
-  const client = await socket?.getRpcClient().catch(() => null)
-  client?.close()
+/** An endpoint as it may be shown: paths and queries can hold keys. */
+export function endpointOf(rpc: Rpc): string {
+  return URL.parse(rpc.transport.url ?? '')?.origin ?? 'the endpoint'
 }
 
 /** A call's failure as RPC_FAILED (retryable), its message one line. Errors of the project pass as they are. */
 export function rpcError(error: unknown): MultiverseError {
   if (error instanceof MultiverseError) return error
-  return new MultiverseError('RPC_FAILED', oneLine(error), { cause: error, isRetryable: true })
+  const message =
+    error instanceof BaseError
+      ? `${error.shortMessage} ${error.details}`.replaceAll(/\s+/g, ' ').trim()
+      : oneLine(error)
+  return new MultiverseError('RPC_FAILED', message, { cause: error, isRetryable: true })
 }
 
 /** The block at `number`, or the newest. @throws RPC_FAILED, also when there is none */

@@ -418,21 +418,6 @@ test('needs less than a second from the block of a push-down to the mined report
   expect(median).toBeLessThan(1_000)
 })
 
-test('is told of new heads by a websocket endpoint, and need not poll', async () => {
-  const listener = await startTestKeeper(chain, await folders.create(chain), {
-    MULTIVERSE_RPC_URL: chain.wsUrl,
-    KEEPER_POLL_MS: '30000',
-    KEEPER_PRIVATE_KEY: chain.privateKey(7),
-  })
-  try {
-    const { question } = await askQuestion(chain, spec())
-    await push(chain, question)
-    await listener.until(ROOT, question, (partition) => partition.winner !== null)
-  } finally {
-    await listener.stop()
-  }
-})
-
 test('never met anything it could not go on from', () => {
   expect(keeper.fatal).toEqual([])
 })
