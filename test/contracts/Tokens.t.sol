@@ -34,12 +34,14 @@ contract TokensTest is Base {
     function test_deposit_ofLyingTokensIsRefused() public {
         LyingToken lying = new LyingToken();
         lying.mint(address(ledger), 1000);
-        _expect(abi.encodeWithSelector(IMultiverse.DepositMismatch.selector, address(lying), 10, 0));
-        ledger.pushDown(_path(), question, address(lying), 10, alice);
-        lying.set(true, 5);
-        _expect(abi.encodeWithSelector(IMultiverse.DepositMismatch.selector, address(lying), 10, 0));
-        ledger.pushDown(_path(), question, address(lying), 10, alice);
-        lying.set(false, 0);
+        int256[4] memory moves = [int256(0), 9, 11, -5];
+        for (uint256 i = 0; i < moves.length; ++i) {
+            lying.set(true, moves[i]);
+            uint256 received = moves[i] < 0 ? 0 : uint256(moves[i]);
+            _expect(abi.encodeWithSelector(IMultiverse.DepositMismatch.selector, address(lying), 10, received));
+            ledger.pushDown(_path(), question, address(lying), 10, alice);
+        }
+        lying.set(false, 10);
         _expect(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, address(lying)));
         ledger.pushDown(_path(), question, address(lying), 10, alice);
     }

@@ -114,22 +114,22 @@ contract NoReturnToken {
     }
 }
 
-/// @notice Says false, or that it moved something and does not, or takes instead of giving.
+/// @notice Says what it is told to, and moves what it likes: nothing, too much, or the other way.
 contract LyingToken {
     mapping(address owner => uint256) public balanceOf;
-    bool public says = true;
-    uint256 public stolen;
+    bool private _says = true;
+    int256 private _moves;
 
     function mint(address to, uint256 amount) external {
         balanceOf[to] += amount;
     }
 
-    function set(bool says_, uint256 stolen_) external {
-        (says, stolen) = (says_, stolen_);
+    function set(bool says, int256 moves) external {
+        (_says, _moves) = (says, moves);
     }
 
     function transferFrom(address, address to, uint256) external returns (bool) {
-        balanceOf[to] -= stolen;
-        return says;
+        balanceOf[to] = uint256(int256(balanceOf[to]) + _moves);
+        return _says;
     }
 }
