@@ -116,6 +116,14 @@ test('keeps what came again in another block, and reports it again', async () =>
   const partition = await keeper.until(ROOT, question, isState('reported'))
   expect(partition.reportTx).toBe(first.reportTx)
   expect(partition.worlds).toEqual(first.worlds)
+  const [report] = await reportsOf(chain, question)
+  await eventually('the new block in the journal', async () => {
+    const value = (await keeper.journal())
+      .map(({ event }) => event)
+      .filter((event) => event.kind === 'partition.reported')
+      .map(({ blockNumber }) => blockNumber)
+    return { value, isReached: value.at(-1) === Number(report!.blockNumber) }
+  })
   await keeper.answer(question, 0)
   await keeper.until(ROOT, question, isState('resolved'))
 })
