@@ -1,7 +1,20 @@
-// Loaded into ponder's process before ponder itself: when the launcher is gone, however it went, its end of the pipe
+import { oneLine } from '../sdk/errors.ts'
+import { acquireLock } from '../sdk/node/lock.ts'
+import { required } from './service.ts'
+
+// Loaded into ponder's process before ponder itself. It holds the lock of ponder's folder, so that the lock lives exactly
+// as long as the process that has the folder open; and when the launcher is gone, however it went, its end of the pipe
 // closes and ponder stops as if told to.
 
 const GRACE_MS = 8_000
+
+try {
+  // Never released: it falls when this process ends, and not before.
+  await acquireLock(required('PONDER_LOCK'))
+} catch (error) {
+  process.stderr.write(`${oneLine(error)}\n`)
+  process.exit(1)
+}
 
 let isEnding = false
 const end = () => {

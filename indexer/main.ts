@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { isMultiverseError } from '../sdk/errors.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
-import { acquireLock } from '../sdk/node/lock.ts'
+import { acquireLock, type Lock } from '../sdk/node/lock.ts'
 import { createChainReader, requireDeployment } from './chain.ts'
 import { prepareFolder, schemaName } from './prepare.ts'
 import { createLog, required, requiredPort, runService } from './service.ts'
@@ -32,20 +34,35 @@ await runService(async () => {
   try {
     await requireDeployment(chain, deployment)
     const schema = await schemaName(deployment)
-    if (!process.env['INDEXER_DATABASE_URL'])
-      await prepareFolder(
-        { folder, schema, isLocal: deployment.chainId === 31_337 },
-        { chain, log },
-      )
-    if (isStopping) return
-    log('ponder.starting', { schema, port, chainId: deployment.chainId })
-    ponder = startPonder(schema, port)
-    const [code, signal] = (await once(ponder, 'exit')) as [number | null, string | null]
-    if (isStopping) return
-    log('ponder.ended', { code, signal })
-    // Ponder's own codes agree with ours, and an end that nobody asked for is no success.
-    await lock.release()
-    process.exit(code || 1)
+    const isLocal = deployment.chainId === 31_337
+    // Ponder's process holds this one: the last launcher's may outlive it by some seconds.
+    const ponderLock = join(folder, 'ponder.lock')
+    const prepare = async (distrust: string | null) => {
+      if (process.env['INDEXER_DATABASE_URL']) return 'new'
+      const held = await acquireLockWithin(ponderLock, STOP_MS + 3_000)
+      try {
+        return await prepareFolder({ folder, schema, isLocal, distrust }, { chain, log })
+      } finally {
+        await held.release()
+      }
+    }
+    let distrust: string | null = null
+    for (;;) {
+      const prepared = await prepare(distrust)
+      if (isStopping) return
+      log('ponder.starting', { schema, port, chainId: deployment.chainId })
+      ponder = startPonder(schema, port, ponderLock)
+      const [code, signal] = (await once(ponder, 'exit')) as [number | null, string | null]
+      if (isStopping) return
+      log('ponder.ended', { code, signal })
+      if (code !== 1 || prepared === 'new') {
+        // Ponder's own codes agree with ours, and an end that nobody asked for is no success.
+        await lock.release()
+        process.exit(code || 1)
+      }
+      // What it went on with may be what it failed on, and is only a mirror.
+      distrust = 'ponder failed on it'
+    }
   } catch (error) {
     if (!isStopping) await lock.release()
     throw error
@@ -56,7 +73,7 @@ function here(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url))
 }
 
-function startPonder(schema: string, port: number): ChildProcess {
+function startPonder(schema: string, port: number, lock: string): ChildProcess {
   const { PORT: _, ...environment } = process.env
   const program = fileURLToPath(new URL('bin/ponder.js', import.meta.resolve('ponder')))
   const level = process.env['INDEXER_LOG_LEVEL'] ?? 'warn'
@@ -65,9 +82,22 @@ function startPonder(schema: string, port: number): ChildProcess {
   const start = ['start', '--schema', schema, '--port', `${port}`, '--hostname', '127.0.0.1']
   return spawn(process.execPath, [...guard, program, ...options, ...start], {
     cwd: here('.'),
-    env: { ...environment, PONDER_TELEMETRY_DISABLED: 'true' },
+    env: { ...environment, PONDER_LOCK: lock, PONDER_TELEMETRY_DISABLED: 'true' },
     stdio: ['pipe', 'inherit', 'inherit'],
   })
+}
+
+/** @throws LOCKED when another process still holds it after `patienceMs` */
+async function acquireLockWithin(path: string, patienceMs: number): Promise<Lock> {
+  const until = Date.now() + patienceMs
+  for (;;) {
+    try {
+      return await acquireLock(path)
+    } catch (error) {
+      if (!isMultiverseError(error, 'LOCKED') || Date.now() >= until) throw error
+    }
+    await sleep(50)
+  }
 }
 
 async function stop(ponder: ChildProcess): Promise<void> {

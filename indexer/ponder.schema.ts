@@ -3,6 +3,10 @@ import { index, onchainTable, primaryKey, relations } from 'ponder'
 // Table and column names are final: analytics/ mirrors these tables by them. Amounts are in the token's smallest unit,
 // times Unix seconds, addresses lower-case, position ids 32-byte hex, outcomes 0-based, `survivors` the ascending outcomes
 // that are still possible. A row that comes from an event says which: its first columns are always the same six.
+//
+// Tables are either inserted into only, and mirrored, or updated too (question, balance, supply, deposit, redeemer), and
+// not to be read through SQL over HTTP on PGlite: ponder's bulk updates leave empty temporary tables of the same names
+// behind there, which an unqualified name finds first. GraphQL is right always.
 
 type ColumnBuilders = Parameters<Extract<Parameters<typeof onchainTable>[1], Function>>[0]
 
@@ -40,6 +44,22 @@ export const block = onchainTable('block', (t) => ({
   rows: t.integer().notNull(),
 }))
 
+/** A question was asked for the first time. */
+export const asking = onchainTable(
+  'asking',
+  (t) => ({
+    eventId: t.text().primaryKey(),
+    ...origin(t),
+    question: t.hex().notNull(),
+    oracle: t.hex().notNull(),
+    outcomes: t.integer().notNull(),
+    deadline: t.bigint().notNull(),
+    specHash: t.hex().notNull(),
+    termsHash: t.hex().notNull(),
+  }),
+  (table) => ({ byBlock: index().on(table.blockNumber) }),
+)
+
 /** A question with what is recorded of it: its deadline decides by itself and leaves no trace until `expire`. */
 export const question = onchainTable(
   'question',
@@ -59,7 +79,7 @@ export const question = onchainTable(
     /** Whether time decided and not the oracle; null until resolved. */
     expired: t.boolean(),
   }),
-  (table) => ({ byBlock: index().on(table.blockNumber), byOracle: index().on(table.oracle) }),
+  (table) => ({ byOracle: index().on(table.oracle) }),
 )
 
 /** Somebody said where a question's spec is; the first that matches the spec hash counts. */

@@ -26,22 +26,30 @@ export async function schemaName(deployment: Deployment): Promise<string> {
 
 /**
  * Makes a PGlite folder fit for a start; its caller holds the folder's lock. What is in it is a mirror of the chain, so
- * whatever does not fit (another deployment, other code, a chain that went back or another way) is begun anew. A lock that
- * ponder left behind is cleared: waiting until it expires takes ponder 25 seconds.
+ * whatever does not fit (another deployment, other code, a chain that went back or another way, anything the caller has
+ * reason to `distrust`) is begun anew. A lock that ponder left behind is cleared: waiting until it expires takes ponder 25
+ * seconds.
  */
 export async function prepareFolder(
-  { folder, schema, isLocal }: { folder: string; schema: string; isLocal: boolean },
+  {
+    folder,
+    schema,
+    isLocal,
+    distrust,
+  }: { folder: string; schema: string; isLocal: boolean; distrust: string | null },
   { chain, log }: { chain: ChainReader; log: Log },
-): Promise<void> {
+): Promise<'continued' | 'new'> {
   const pglite = join(folder, 'pglite')
   const label = join(folder, 'schema')
   await mkdir(folder, { recursive: true })
   if (await exists(pglite)) {
+    const isOurs = (await readLabel(label)) === schema
     const reason =
-      (await readLabel(label)) === schema
+      distrust ??
+      (isOurs
         ? await reasonToBeginAnew(pglite, schema, chain, isLocal)
-        : 'it belongs to another deployment or another version of the indexer'
-    if (reason === null) return
+        : 'it belongs to another deployment or another version of the indexer')
+    if (reason === null) return 'continued'
     log('ponder.begun-anew', { folder: pglite, reason })
     await rm(pglite, { recursive: true, force: true })
   }
@@ -49,6 +57,7 @@ export async function prepareFolder(
   await rm(label, { force: true })
   await createPgliteFolder(pglite)
   await writeFile(label, schema)
+  return 'new'
 }
 
 async function reasonToBeginAnew(
@@ -92,6 +101,9 @@ async function contradiction(
   const head = await chain.head()
   if (head.number < final || (isLocal && final > 0n && head.number < final + LOCAL_FINALITY))
     return `block ${final} was final, and the chain is at ${head.number}`
+  const [at] = await chain.headers([final])
+  if (at?.timestamp !== checkpointTime(checkpoint))
+    return `block ${final} is no longer of ${checkpointTime(checkpoint)}`
   const { rows: blocks } = await database.query<{ number: string; hash: Hex }>(
     `SELECT number::text, hash FROM "${schema}"."block" WHERE number <= $1 ORDER BY number DESC LIMIT 64`,
     [final.toString()],
@@ -101,9 +113,13 @@ async function contradiction(
   return wrong === undefined ? null : `block ${wrong.number} is no longer ${wrong.hash}`
 }
 
-/** The block number inside ponder's 75-digit checkpoint: 10 digits of time, 16 of chain id, 16 of block number. */
+/** The block number inside ponder's 75-digit checkpoint: 10 digits of time, 16 of chain id, 16 of block number, … */
 export function checkpointBlock(checkpoint: string): bigint {
   return BigInt(checkpoint.slice(26, 42))
+}
+
+function checkpointTime(checkpoint: string): bigint {
+  return BigInt(checkpoint.slice(0, 10))
 }
 
 async function readLabel(path: string): Promise<string | undefined> {

@@ -34,18 +34,17 @@ const REPORT = { ...EVENT, keeper: 'VARCHAR', parent: 'VARCHAR', question: 'VARC
 
 export const MIRRORED: readonly MirroredTable[] = [
   {
-    source: 'question',
+    source: 'asking',
     target: 'questions',
     columns: {
       ...EVENT,
-      id: 'VARCHAR',
+      question: 'VARCHAR',
       oracle: 'VARCHAR',
       outcomes: 'UTINYINT',
       deadline: 'UBIGINT',
       spec_hash: 'VARCHAR',
       terms_hash: 'VARCHAR',
     },
-    renamed: { id: 'question' },
   },
   {
     source: 'spec_publication',

@@ -2,6 +2,7 @@ import { type Context, type Event, type EventNames, ponder } from 'ponder:regist
 import {
   answer,
   approval,
+  asking,
   balance,
   block,
   deposit,
@@ -53,6 +54,7 @@ ponder.on('Multiverse:QuestionAsked', async ({ event, context: { db } }) => {
   const origin = await record(db, event)
   const { question: id, ...terms } = event.args
   const survivors = outcomesIn(fullMask(terms.outcomes))
+  await db.insert(asking).values({ ...origin, question: id, ...terms })
   await db.insert(question).values({ ...origin, id, ...terms, status: 'open', survivors })
 })
 

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -8,6 +6,7 @@ import { type Database, openDatabase } from '../../indexer/analytics/database.ts
 import { createJournalReader, readCursors } from '../../indexer/analytics/journal.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { type JournalEntry, type JournalEvent, journalEntrySchema } from '../../sdk/journal.ts'
+import { type ServedJournal, serveJournal } from './services.ts'
 
 // What a real keeper wrote in one run, served page by page as a keeper serves it, must fill the seeds' tables, once.
 
@@ -35,7 +34,7 @@ const deployment: Deployment = {
 
 let folder: string
 let database: Database
-let keepers: Server[] = []
+let keepers: ServedJournal[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'multiverse-journal-'))
@@ -43,7 +42,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await Promise.all(keepers.map((server) => new Promise((done) => server.close(done))))
+  await Promise.all(keepers.map((keeper) => keeper.close()))
   keepers = []
   await database.close()
   await rm(folder, { recursive: true, force: true })
@@ -232,28 +231,10 @@ async function recorded(): Promise<JournalEntry[]> {
   return journalEntrySchema.array().parse(JSON.parse(text))
 }
 
-/** Serves pages of whatever `entries` gives when it is asked. */
-async function serve(entries: () => JournalEntry[], size = 7): Promise<string> {
-  const server = createServer((request, response) => {
-    const { searchParams } = new URL(request.url!, 'http://keeper')
-    const all = entries()
-    const after = Number(searchParams.get('after'))
-    const limit = Math.min(Number(searchParams.get('limit')), size)
-    const last = all.at(-1)
-    response.setHeader('content-type', 'application/json').end(
-      JSON.stringify({
-        keeperId: last?.keeperId,
-        epoch: last?.epoch,
-        last: last?.seq ?? 0,
-        entries: all.filter(({ seq }) => seq > after).slice(0, limit),
-      }),
-    )
-  }).listen(0, '127.0.0.1')
-  keepers.push(server)
-  await once(server, 'listening')
-  const address = server.address()
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return `http://127.0.0.1:${address.port}`
+async function serve(entries: () => JournalEntry[], size?: number): Promise<string> {
+  const keeper = await serveJournal(entries, size)
+  keepers.push(keeper)
+  return keeper.url
 }
 
 async function rows(sql: string): Promise<Record<string, unknown>[]> {

@@ -1,7 +1,7 @@
-import { createClient, sql } from '@ponder/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Hex, zeroAddress } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
+import { ROOT, verseId } from '../../sdk/ids.ts'
 import { parseSpec, specDataUri } from '../../sdk/spec.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { answered, createHistory, type History } from './history.ts'
@@ -9,6 +9,7 @@ import {
   createDataFolder,
   type Folder,
   type Service,
+  serveJournal,
   startAnalytics,
   startPonder,
   until,
@@ -23,8 +24,8 @@ let ponder: Service
 let analytics: Service
 let history: History
 
-const openAnalytics = () =>
-  startAnalytics(folder.path, { rpcUrl: chain.url, indexerUrl: ponder.url })
+const openAnalytics = (keeperUrls: string[] = []) =>
+  startAnalytics(folder.path, { rpcUrl: chain.url, indexerUrl: ponder.url, keeperUrls })
 
 beforeAll(async () => {
   chain = await startChain()
@@ -108,16 +109,18 @@ test('a restart of ponder waits for no lock', async () => {
 })
 
 test('a chain that went another way deeper than ponder takes for final', async () => {
-  await live(2)
-  await chain.testClient.mine({ blocks: 100 })
+  await live(4)
+  await chain.testClient.mine({ blocks: 65 })
   await level()
-  await ponder.stop()
+  // Killed, so that what it left to ponder is tested too: ponder ends by itself, and the next one waits for that.
+  await ponder.kill()
   await reorg(80)
   await live(3)
   ponder = await startPonder(folder.path, chain.url)
   await analytics.stop()
   analytics = await openAnalytics()
   await ponder.ready()
+  expect(ponder.output()).toContain('ponder.begun-anew')
   expect(await differences()).toEqual([])
 })
 
@@ -139,6 +142,38 @@ test('what an answer is worth', async () => {
     `SELECT winner_label, wev_nominal, wev_realized, total, title FROM v_wev WHERE question = '${question.id}'`,
   )
   expect(row).toEqual(['optimal', `${18n * amount}`, `${amount}`, `${6n * amount}`, 'Three verses'])
+
+  // The keeper tells of the partition in its own time; the figure in the seeds' table is the exact one, in whole tokens.
+  const children = [0, 1, 2, 3].map((outcome) => verseId(answered([], question, outcome)))
+  const journal = await serveJournal(() => [
+    {
+      keeperId: 'k',
+      epoch: 1,
+      seq: 1,
+      at: new Date().toISOString(),
+      event: {
+        kind: 'partition.resolved',
+        resolutionId: 'r',
+        parent: ROOT,
+        question: question.id,
+        verses: children,
+        winningVerse: children[1]!,
+        oracleSource: 'manual',
+        blockNumber: 1,
+        pullUpTimeMs: 2,
+      },
+    },
+  ])
+  await analytics.stop()
+  analytics = await openAnalytics([journal.url])
+  await until('the journal is read', async () => {
+    const found = await status().catch(() => null)
+    return found?.journals[0]?.seq === 1
+  })
+  await journal.close()
+  const [resolution] = await query('SELECT wev_extracted, len(verses)::INT FROM verse_resolutions')
+  expect(resolution).toEqual([18, 4])
+
   const verses = await query(
     `SELECT label, state FROM v_verses WHERE question = '${question.id}' AND depth = 1 ORDER BY outcome`,
   )
@@ -180,7 +215,7 @@ async function reorg(depth: number): Promise<void> {
   await history.resync()
 }
 
-type Status = { block: { number: number; hash: Hex } | null; ready: boolean }
+type Status = { block: { number: number; hash: Hex } | null; journals: { seq: number }[] }
 
 async function status(): Promise<Status> {
   return (await (await fetch(`${analytics.url}/status`)).json()) as Status
@@ -211,15 +246,8 @@ type Held = Map<string, string>
 async function differences(): Promise<string[]> {
   await level()
   const mirrored = heldIn(await query('SELECT owner, position, amount FROM balances'))
-  const indexed = (await createClient(`${ponder.url}/sql`).db.execute(
-    sql`SELECT owner, position, amount FROM balance`,
-  )) as unknown as Record<'owner' | 'position' | 'amount', string>[]
   const found = [
-    ...unequal(
-      'ponder',
-      mirrored,
-      heldIn(indexed.map((row) => [row.owner, row.position, row.amount])),
-    ),
+    ...unequal('ponder', mirrored, await heldInPonder()),
     ...unequal('contract', mirrored, await heldOnChain(mirrored)),
   ]
   const [twice] = await query(
@@ -235,6 +263,20 @@ async function differences(): Promise<string[]> {
   )
   if (miscounted?.[0] !== '0') found.push(`${String(miscounted?.[0])} events are missing`)
   return found
+}
+
+async function heldInPonder(): Promise<Held> {
+  const response = await fetch(`${ponder.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: '{balances(limit: 1000) {items {owner position amount}}}' }),
+  })
+  const body = (await response.json()) as {
+    data: { balances: { items: Record<'owner' | 'position' | 'amount', string>[] } }
+  }
+  return heldIn(
+    body.data.balances.items.map(({ owner, position, amount }) => [owner, position, amount]),
+  )
 }
 
 /** Every balance of every position that was ever named, of everybody who can have one. */

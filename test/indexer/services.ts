@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Deployment } from '../../sdk/deployment.ts'
+import type { JournalEntry } from '../../sdk/journal.ts'
 
 // The indexer's two processes, started as the stack starts them.
 
@@ -121,6 +123,41 @@ export async function until(
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     await sleep(20)
+  }
+}
+
+export type ServedJournal = { url: string; close(): Promise<void> }
+
+/** Serves a journal as a keeper does, in pages of whatever `entries` gives when it is asked. */
+export async function serveJournal(
+  entries: () => JournalEntry[],
+  pageSize = 7,
+): Promise<ServedJournal> {
+  const server = createHttpServer((request, response) => {
+    const { searchParams } = new URL(request.url!, 'http://keeper')
+    const all = entries()
+    const after = Number(searchParams.get('after'))
+    const limit = Math.min(Number(searchParams.get('limit')), pageSize)
+    const last = all.at(-1)
+    response.setHeader('content-type', 'application/json').end(
+      JSON.stringify({
+        keeperId: last?.keeperId,
+        epoch: last?.epoch,
+        last: last?.seq ?? 0,
+        entries: all.filter(({ seq }) => seq > after).slice(0, limit),
+      }),
+    )
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
   }
 }
 
