@@ -74,7 +74,12 @@ export type CreateOptions = CallOptions & {
   seed: bigint
   /** The component on whose behalf the world runs: its links are the world's rights. */
   component?: string
+  /** What the world starts from, for providers that can (`capabilities().origin`); the others reject with UNSUPPORTED. */
+  origin?: Origin
 }
+
+/** A block of a chain. The hash is checked: ORIGIN_MOVED when another block has its number by now. */
+export type Origin = { url: string; blockNumber: number; blockHash: Hex }
 
 export type BranchOptions = CallOptions & { key?: string; component?: string }
 
@@ -121,4 +126,6 @@ export type Capabilities = {
   languages: string[]
   isolation: string
   deterministic: boolean
+  /** Whether a world can start from a block of a chain; absent is no. */
+  origin?: boolean
 }

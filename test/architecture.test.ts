@@ -12,7 +12,7 @@ const rules: Record<string, { folders: string[]; packages: string[] | 'any' }> =
   sdk: { folders: [], packages: ['viem', 'zod'] },
   providers: {
     folders: ['sdk'],
-    packages: ['viem', '@jitl/quickjs-wasmfile-release-sync'],
+    packages: ['viem', 'zod', '@jitl/quickjs-wasmfile-release-sync'],
   },
   keeper: { folders: ['sdk', 'providers'], packages: 'any' },
   indexer: { folders: ['sdk'], packages: 'any' },
