@@ -151,7 +151,8 @@ interface IMultiverse is IERC6909Metadata {
     /// @param survivors Bit mask, a subset of `live`: a single outcome, or several including the last one.
     function narrow(QuestionId question, uint256 survivors) external;
 
-    /// @notice Records what time has decided: past the deadline, an unanswered question's last outcome has won.
+    /// @notice Records what time has decided: from the deadline on, an unanswered question's last outcome has won.
+    /// Permissionless. Silent when that is recorded already; reverts when the oracle answered otherwise.
     function expire(QuestionId question) external;
 
     /// @notice Gives `amount` of `token` in the parent verse and gets the full amount in every surviving child, for `to`.
