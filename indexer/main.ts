@@ -9,6 +9,7 @@ import { onStop } from '../sdk/node/lifecycle.ts'
 import { acquireLock, type Lock } from '../sdk/node/lock.ts'
 import { createChainReader, requireDeployment } from './chain.ts'
 import { prepareFolder, schemaName } from './prepare.ts'
+import { type Relay, startRelay } from './relay.ts'
 import { createLog, required, requiredPort, runService } from './service.ts'
 
 // Starts ponder on a deployment and ends with it. Environment: MULTIVERSE_DATA, MULTIVERSE_RPC_URL, INDEXER_PORT,
@@ -21,14 +22,17 @@ await runService(async () => {
   const dataDir = required('MULTIVERSE_DATA')
   const port = requiredPort('INDEXER_PORT')
   const deployment = await readDeployment(dataDir)
-  const chain = createChainReader(required('MULTIVERSE_RPC_URL'))
+  const rpcUrl = required('MULTIVERSE_RPC_URL')
+  const chain = createChainReader(rpcUrl)
   const folder = dataPaths(dataDir).ponder
   const lock = await acquireLock(join(folder, 'lock'))
   let ponder: ChildProcess | undefined
+  let relay: Relay | undefined
   let isStopping = false
   onStop(async () => {
     isStopping = true
     if (ponder !== undefined) await stop(ponder)
+    await relay?.close()
     await lock.release()
   })
   try {
@@ -46,12 +50,17 @@ await runService(async () => {
         await held.release()
       }
     }
+    relay = await startRelay(rpcUrl)
     let distrust: string | null = null
     for (;;) {
       const prepared = await prepare(distrust)
       if (isStopping) return
       log('ponder.starting', { schema, port, chainId: deployment.chainId })
-      ponder = startPonder(schema, port, ponderLock)
+      ponder = startPonder(port, {
+        DATABASE_SCHEMA: schema,
+        MULTIVERSE_RPC_URL: relay.url,
+        PONDER_LOCK: ponderLock,
+      })
       const [code, signal] = (await once(ponder, 'exit')) as [number | null, string | null]
       if (isStopping) return
       log('ponder.ended', { code, signal })
@@ -73,16 +82,16 @@ function here(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url))
 }
 
-function startPonder(schema: string, port: number, lock: string): ChildProcess {
-  const { PORT: _, ...environment } = process.env
+function startPonder(port: number, environment: Record<string, string>): ChildProcess {
+  const { PORT: _, ...inherited } = process.env
   const program = fileURLToPath(new URL('bin/ponder.js', import.meta.resolve('ponder')))
   const level = process.env['INDEXER_LOG_LEVEL'] ?? 'warn'
   const guard = ['--import', new URL('guard.ts', import.meta.url).href]
   const options = ['--root', here('.'), '--log-format', 'json', '--log-level', level]
-  const start = ['start', '--schema', schema, '--port', `${port}`, '--hostname', '127.0.0.1']
+  const start = ['start', '--port', `${port}`, '--hostname', '127.0.0.1']
   return spawn(process.execPath, [...guard, program, ...options, ...start], {
     cwd: here('.'),
-    env: { ...environment, PONDER_LOCK: lock, PONDER_TELEMETRY_DISABLED: 'true' },
+    env: { ...inherited, ...environment, PONDER_TELEMETRY_DISABLED: 'true' },
     stdio: ['pipe', 'inherit', 'inherit'],
   })
 }
