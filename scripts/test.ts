@@ -9,7 +9,8 @@ import { runChecks } from './check.ts'
 // `npm test -- contracts keeper`.
 
 type Count = { passed: number; failed: number }
-type Suite = { name: string; run: () => Promise<Count> }
+/** `optIn`: run only when named, and why. */
+type Suite = { name: string; run: () => Promise<Count>; optIn?: string }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -20,7 +21,15 @@ const suites: Suite[] = [
     name: 'sdk',
     run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
   },
-  { name: 'providers', run: () => vitest(['test/providers']) },
+  {
+    name: 'providers',
+    run: () => vitest(['test/providers', '--exclude=test/providers/{gvisor,microvm}*']),
+  },
+  {
+    name: 'engines',
+    run: () => vitest(['test/providers/gvisor', 'test/providers/microvm', '--no-file-parallelism']),
+    optIn: 'needs gVisor and QEMU: apt-get install runsc qemu-system-x86, then npm test -- engines',
+  },
   { name: 'keeper', run: () => vitest(['test/keeper']) },
   { name: 'indexer', run: () => vitest(['test/indexer']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
@@ -88,6 +97,10 @@ if (unknown !== undefined) {
 const total: Count = { passed: 0, failed: 0 }
 for (const suite of suites) {
   if (chosen.length > 0 && !chosen.includes(suite.name)) continue
+  if (chosen.length === 0 && suite.optIn !== undefined) {
+    console.log(`suite ${suite.name}: not run, ${suite.optIn}`)
+    continue
+  }
   const from = Date.now()
   const count = await suite.run()
   total.passed += count.passed
