@@ -150,10 +150,16 @@ describe('a question asked, split, traded, answered and redeemed with the comman
     const spec = join(specDir, 'spec.json')
     await writeFile(spec, JSON.stringify(pigouSpec({ degree: 1, seed: 7 })))
     ;({ question } = await json<{ question: Hex }>(`ask --spec ${spec} --deadline +1h`))
-    for (const owner of OWNERS) before[owner] = (await balances(owner)).root
-    await json(`push-down --question ${question} --amount 10 --as alice`)
-    await json(`push-down --question ${question} --amount 20 --as bob`)
-    await json(`push-down --question ${question} --amount 5 --as carol --to alice`)
+    await Promise.all(
+      OWNERS.map(async (owner) => {
+        before[owner] = (await balances(owner)).root
+      }),
+    )
+    await Promise.all([
+      json(`push-down --question ${question} --amount 10 --as alice`),
+      json(`push-down --question ${question} --amount 20 --as bob`),
+      json(`push-down --question ${question} --amount 5 --as carol --to alice`),
+    ])
     expect(await balances('alice')).toEqual({
       root: `${Number(before['alice']) - 10}`,
       verses: { nash: '15', optimal: '15', chaos: '15', void: '15' },
@@ -171,24 +177,29 @@ describe('a question asked, split, traded, answered and redeemed with the comman
 
   test('trade, answer nash, and redeem: the books balance', async () => {
     const id = question.slice(0, 10)
-    await json(`transfer --verse ${id}=nash --to bob --amount 4 --as alice`)
-    await json(`transfer --verse ${id}=optimal --to carol --amount 20 --as bob`)
+    await Promise.all([
+      json(`transfer --verse ${id}=nash --to bob --amount 4 --as alice`),
+      json(`transfer --verse ${id}=optimal --to carol --amount 20 --as bob`),
+    ])
     const answered = await json(`resolve --question ${question} --outcome nash`)
     expect(answered).toMatchObject({ question, outcome: 0, label: 'nash' })
     const late = await run(`resolve --question ${question} --outcome optimal`)
     expect(late.stderr).toMatch(/^error ALREADY_RESOLVED: /)
     expect(late.code).toBe(1)
-    await json(`pull-up --question ${question} --amount 11 --as alice`)
-    await json(`pull-up --question ${question} --amount 24 --as bob`)
-    expect(await balances('alice')).toEqual({
+    await Promise.all([
+      json(`pull-up --question ${question} --amount 11 --as alice`),
+      json(`pull-up --question ${question} --amount 24 --as bob`),
+    ])
+    const [alice, bob, carol] = await Promise.all(OWNERS.map(balances))
+    expect(alice).toEqual({
       root: off('alice', 1),
       verses: { optimal: '15', chaos: '15', void: '15' },
     })
-    expect(await balances('bob')).toEqual({
+    expect(bob).toEqual({
       root: off('bob', 4),
       verses: { chaos: '20', void: '20' },
     })
-    expect(await balances('carol')).toEqual({ root: off('carol', -5), verses: { optimal: '20' } })
+    expect(carol).toEqual({ root: off('carol', -5), verses: { optimal: '20' } })
   })
 
   test('DuckDB knows, as a table, as JSON and as CSV', async () => {
