@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Hex, zeroAddress } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { ROOT, verseId } from '../../sdk/ids.ts'
@@ -18,6 +18,9 @@ import {
 // One chain, one ponder and one analytics process live through a random history, reorgs, restarts and kills; after each,
 // DuckDB, ponder and the contract must hold the same balances for every owner and position.
 
+// Generous, for machines where much else runs: nothing here waits for time to pass.
+vi.setConfig({ testTimeout: 180_000 })
+
 let chain: LocalChain
 let folder: Folder
 let ponder: Service
@@ -36,7 +39,7 @@ beforeAll(async () => {
   for (const outcomes of [3, 4, 2]) await history.ask({ outcomes })
   for (const owner of [0, 1, 2]) await history.fund(owner, 10n ** 20n)
   await Promise.all([ponder.ready(), analytics.ready()])
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   await analytics?.stop()

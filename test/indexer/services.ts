@@ -117,7 +117,7 @@ async function answers(url: string): Promise<boolean> {
 export async function until(
   what: string,
   condition: () => Promise<boolean>,
-  timeoutMs = 30_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const end = Date.now() + timeoutMs
   while (!(await condition())) {
