@@ -61,11 +61,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   let supervisor: Supervisor | undefined
   const stop = async () => {
     ending.abort()
-    await supervisor?.stop(['keeper', 'analytics', 'indexer'])
-    // Last, as the others may have something to finish on it.
-    await supervisor?.stop(['chain'])
-    await removeStack(dataDir)
-    await lock.release()
+    try {
+      await supervisor?.stop(['keeper', 'analytics', 'indexer'])
+      // Last, as the others may have something to finish on it.
+      await supervisor?.stop(['chain'])
+      await removeStack(dataDir)
+    } finally {
+      await lock.release()
+    }
   }
   try {
     // Before anything is removed: what an earlier run left must not go on in files that are gone.
@@ -199,7 +202,8 @@ async function isReady(url: string): Promise<boolean> {
 function inOrder<T>(work: (value: T) => Promise<void>): (value: T) => Promise<void> {
   let last: Promise<void> = Promise.resolve()
   return (value) => {
-    last = last.then(() => work(value))
-    return last
+    const result = last.then(() => work(value))
+    last = result.catch(() => {})
+    return result
   }
 }

@@ -87,9 +87,9 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
     // A process may have one of its own that must not outlive it.
     child.on('message', (message) => {
       const { pid } = message as { pid: number }
-      void note(entry, `${spec.name}.inner`, pid)
+      note(entry, `${spec.name}.inner`, pid).catch(fail)
     })
-    void ended.then(() => onEnd(entry))
+    ended.then(() => onEnd(entry)).catch(fail)
     if (child.pid !== undefined) await note(entry, spec.name, child.pid)
   }
 
@@ -141,7 +141,6 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
           managed.delete(name)
         }),
       )
-      await announce()
     },
     until: (what, condition, timeoutMs) =>
       Promise.race([failure, waitFor(what, condition, timeoutMs, signal)]),

@@ -11,15 +11,16 @@ export function multiverse(
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<Ran> {
-  return collect(start(args, env))
+  return collect(start(args, env, 170_000))
 }
 
-/** Starts `multiverse` and leaves it running. */
-export function start(args: readonly string[], env: Record<string, string> = {}) {
+/** Starts `multiverse` and leaves it running, for `timeout` milliseconds at most when given. */
+export function start(args: readonly string[], env: Record<string, string> = {}, timeout = 0) {
   const { MULTIVERSE_PRIVATE_KEY: _, MULTIVERSE_DATA: __, ...inherited } = process.env
   return spawn(process.execPath, [main, ...args], {
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout,
   })
 }
 

@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clearFolder, openFolder } from '../../cli/stack/folder.ts'
 import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
 import { describeProcess, isRunning, reap } from '../../cli/stack/record.ts'
+import { startStack } from '../../cli/stack/stack.ts'
 import { createSupervisor } from '../../cli/stack/supervisor.ts'
 
 // The parts of the supervisor, each on real processes.
@@ -138,6 +139,24 @@ describe('a process that ends by itself', () => {
       said.filter((line) => line === 'chain ended with code 1: starting it again'),
     ).toHaveLength(2)
   })
+})
+
+test('a stack whose folder is taken away ends every process all the same', async () => {
+  const controller = new AbortController()
+  const stack = await startStack({
+    dataDir,
+    ports: freePorts,
+    fresh: false,
+    say: () => {},
+    signal: controller.signal,
+  })
+  const { processes } = stack.record
+  expect(processes.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['chain', 'chain.inner', 'indexer', 'keeper', 'analytics']),
+  )
+  await rm(dataDir, { recursive: true, force: true })
+  await stack.stop()
+  for (const each of processes) expect(await isRunning(each)).toBe(false)
 })
 
 test('the chain goes on where it was, over many restarts, and ends with its supervisor', async () => {

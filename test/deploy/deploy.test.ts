@@ -193,7 +193,7 @@ test('hardhat deploys to a network of its own with a key from its configuration 
   const count = await sent(chain)
   expect((await run()).stdout.trim()).toBe(first.stdout.trim())
   expect(await sent(chain)).toBe(count)
-})
+}, 180_000)
 
 function hardhat(args: string[], env: Record<string, string>) {
   const child = spawn(process.execPath, ['node_modules/hardhat/dist/src/cli.js', ...args], {

@@ -3,13 +3,16 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { closedFormOptimum } from '../../cli/scenario/checks.ts'
 import type { Summary } from '../../cli/scenario/summary.ts'
 import { readStack } from '../../cli/stack/record.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
 
 // `multiverse demo` with a place for temporary files of its own, so that what it leaves is seen.
+
+// Everything here takes seconds; on a machine with other things to do, minutes.
+vi.setConfig({ testTimeout: 180_000 })
 
 let place: string
 

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Hex, parseEther } from 'viem'
 import { getBlockNumber } from 'viem/actions'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createReadClient, createWriteClient } from '../../cli/context.ts'
 import { checkRun } from '../../cli/scenario/checks.ts'
 import { runScenario } from '../../cli/scenario/run.ts'
@@ -25,6 +25,9 @@ import { lastJson, multiverse, start } from '../cli/harness.ts'
 // One stack for the whole file; the tests build on each other in order.
 
 type Up = { child: ReturnType<typeof start>; ready: Ready }
+// Everything here takes seconds; on a machine with other things to do, minutes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
+
 type VerseJson = { world: { cost: string } | null }
 type Ready = StackRecord & { deployment: Deployment; scenario: Omit<Summary, 'ok'> | null }
 
@@ -38,7 +41,7 @@ beforeAll(async () => {
   specDir = await mkdtemp(join(tmpdir(), 'multiverse-e2e-'))
   base = await freeBase()
   up = await startUp('--scenario')
-}, 90_000)
+})
 
 afterAll(async () => {
   up.child.kill('SIGKILL')
