@@ -111,7 +111,7 @@ interface IOptimisticOracle is IOracle {
     /// @notice Thrown when a first answer comes too late for the game to have its rounds. `latest` is 0 when the deadline
     /// never left room for it.
     error ProposalTooLate(QuestionId question, uint256 latest, uint256 timestamp);
-    /// @notice Thrown when answers have ended, by time (at `end`) or by a ruling (`end` is then when it came or before).
+    /// @notice Thrown when answers have ended: at `end`, or before that by a ruling.
     error AnswersEnded(QuestionId question, uint256 end);
     /// @notice Thrown when a dispute repeats the standing answer.
     error SameAnswer(QuestionId question, uint256 outcome);

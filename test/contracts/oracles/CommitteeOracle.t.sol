@@ -435,6 +435,18 @@ contract CommitteeOracleTest is OracleBase {
         _settle(proof);
     }
 
+    /// @notice Any address above zero may be a member, whether or not it can ever sign.
+    function test_settle_takesTheLowestAddressForAMember() public {
+        address[] memory three = new address[](3);
+        (three[0], three[1], three[2]) = (address(1), members[0], members[1]);
+        _use(three, 2);
+        ICommitteeOracle.Proof memory proof = _signed(2, 3);
+        (proof.signers[1], proof.signers[0]) = (proof.signers[0], address(1));
+        _expectInvalid(address(1));
+        _settle(proof);
+        vm.assertEq(_settle(_signed(2, 3)), 2, "the other two");
+    }
+
     /* what all oracles share */
 
     function test_constructor_revertsOnALedgerWithoutCode() public {

@@ -39,8 +39,11 @@ contract OptimisticHostileTest is OptimisticBase {
         _useToken(address(liar));
         _expect(_mismatch(address(liar), 0));
         _propose(alice, 0);
-        liar.set(true, 5);
+        liar.set(true, -5);
         _expect(_mismatch(address(liar), 0));
+        _propose(alice, 0);
+        liar.set(true, int256(uint256(MIN)) + 1);
+        _expect(_mismatch(address(liar), MIN + 1));
         _propose(alice, 0);
     }
 

@@ -315,6 +315,10 @@ contract PriceOracleTest is OracleBase {
         _use(changed);
         _expect(abi.encodeWithSelector(IPriceOracle.ThresholdsNotAscending.selector, uint256(2)));
         _settle(1);
+        changed.thresholds[1] = 1000;
+        _use(changed);
+        _expect(abi.encodeWithSelector(IPriceOracle.ThresholdsNotAscending.selector, uint256(1)));
+        _settle(1);
     }
 
     function test_settle_revertsAfterTheDeadline() public {
