@@ -25,7 +25,7 @@ type Deps = { ledger: Ledger; analytics: AnalyticsApi; signal: AbortSignal }
 const balanceRows = z.array(z.tuple([z.string(), z.string(), z.string()]))
 const wevRows = z.array(z.tuple([z.string(), z.string()]))
 
-const MIRROR_MS = 30_000
+const MIRROR_MS = 120_000
 const TOLERANCE = 1e-6
 
 /**

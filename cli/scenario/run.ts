@@ -72,7 +72,7 @@ export type ScenarioDeps = {
 }
 
 const WEEK_S = 604_800n
-const REPORT_MS = 60_000
+const REPORT_MS = 120_000
 
 /**
  * Plays the default scenario once, with a question of its own: three wallets push down, trade, the keeper reports and
@@ -238,7 +238,7 @@ async function awaitReport({ ledger, keeper, signal }: ScenarioDeps, question: H
       const view = await partitionOf(keeper, question)
       throw new MultiverseError(
         view?.error?.code ?? 'NOT_REPORTED',
-        view?.error?.message ?? `no report on question ${question} within a minute`,
+        view?.error?.message ?? `no report on question ${question} within two minutes`,
       )
     }
     await sleep(10, undefined, { signal })

@@ -11,7 +11,7 @@ export function multiverse(
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<Ran> {
-  return collect(start(args, env, 170_000))
+  return collect(start(args, env, 290_000))
 }
 
 /** Starts `multiverse` and leaves it running, for `timeout` milliseconds at most when given. */

@@ -12,7 +12,7 @@ import { lastJson, multiverse, start } from '../cli/harness.ts'
 // `multiverse demo` with a place for temporary files of its own, so that what it leaves is seen.
 
 // Everything here takes seconds; on a machine with other things to do, minutes.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 300_000 })
 
 let place: string
 
@@ -27,7 +27,7 @@ afterEach(async () => {
 test('demo proves what it claims and leaves nothing behind', async () => {
   const args = ['demo', '--json', '--outcome', 'nash', '--degree', '4']
   const ran = await multiverse(args, { TMPDIR: place, MULTIVERSE_BOOTSTRAP_MS: '1234' })
-  expect(ran.stderr).not.toContain('NOT')
+  expect(ran.stderr).not.toContain('did NOT hold')
   const summary = lastJson(ran) as Summary
   expect(ran.stdout.trimEnd().split('\n')).toHaveLength(1)
   expect(Object.keys(summary)).toEqual(

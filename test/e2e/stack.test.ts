@@ -8,6 +8,7 @@ import { type Hex, parseEther } from 'viem'
 import { getBlockNumber } from 'viem/actions'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createReadClient, createWriteClient } from '../../cli/context.ts'
+import type { Failure } from '../../cli/errors.ts'
 import { checkRun } from '../../cli/scenario/checks.ts'
 import { runScenario } from '../../cli/scenario/run.ts'
 import { type Outcome, pigouSpec } from '../../cli/scenario/spec.ts'
@@ -26,7 +27,7 @@ import { lastJson, multiverse, start } from '../cli/harness.ts'
 
 type Up = { child: ReturnType<typeof start>; ready: Ready }
 // Everything here takes seconds; on a machine with other things to do, minutes.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 type VerseJson = { world: { cost: string } | null }
 type Ready = StackRecord & { deployment: Deployment; scenario: Omit<Summary, 'ok'> | null }
@@ -68,7 +69,9 @@ async function startUp(...args: string[]): Promise<Up> {
   })
   const line = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>
   const [text] = await Promise.race([line, ended])
-  return { child, ready: JSON.parse(text) as Ready }
+  const ready = JSON.parse(text) as Ready | Failure
+  if ('error' in ready) throw new Error(ready.error.message)
+  return { child, ready }
 }
 
 const run = (line: string) => multiverse([...line.split(' '), '--data', dataDir, '--json'])
