@@ -23,7 +23,7 @@ const liveVerse = z.strictObject({
 
 const voidVerse = z.strictObject({ name: z.string().min(1).max(64), probability: z.literal('0') })
 
-const parameter = z
+export const parameterSchema = z
   .strictObject({ name: z.string().min(1).max(64), low: z.number(), high: z.number() })
   .refine(({ low, high }) => low < high, 'low must be below high')
 
@@ -63,7 +63,7 @@ const specSchema = z
     /** Body of a function of `input` = {verse: {name, strategy, trit, outcome}, seed}; returns {cost, …} or its promise. */
     program: z.string().min(1),
     /** Numbers that an optimiser may choose in place of a strategy; the program finds them in `input.parameters`. */
-    parameters: z.array(parameter).min(1).max(16).optional(),
+    parameters: z.array(parameterSchema).min(1).max(16).optional(),
     needs: z.strictObject({ parallel: z.boolean(), optimize: z.boolean(), verify: z.boolean() }),
     /** Where the answer comes from. */
     outcome: outcomeSource,
@@ -88,7 +88,7 @@ const specSchema = z
 export type Spec = z.infer<typeof specSchema>
 
 /** A number that an optimiser may choose, from `low` to `high`. */
-export type Parameter = z.infer<typeof parameter>
+export type Parameter = z.infer<typeof parameterSchema>
 
 /** Where a question's answer comes from. */
 export type OutcomeSource = Spec['outcome']
@@ -163,7 +163,7 @@ export function parseCost(cost: unknown): bigint {
  * @param parameters what an optimiser chose, in the order of the spec's parameters
  */
 export function programCode(
-  spec: Spec,
+  spec: Pick<Spec, 'language' | 'program' | 'seed'>,
   verse: { name: string; strategy: string; trit: number; outcome: number },
   parameters?: readonly number[],
 ): string {
