@@ -64,7 +64,7 @@ const schema = z.object({
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),
   KEEPER_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   KEEPER_CONCURRENCY: whole('a number of partitions', 1, 256).default(8),
-  KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(5_000),
+  KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(10_000),
   KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
   KEEPER_IPFS_GATEWAY: url(['http:', 'https:']).optional(),
   KEEPER_SPEC_TIMEOUT_MS: whole('milliseconds', 1, 120_000).default(10_000),

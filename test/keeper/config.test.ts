@@ -28,7 +28,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     pollMs: null,
     databaseUrl: null,
     concurrency: 8,
-    worldTimeMs: 5_000,
+    worldTimeMs: 10_000,
     worldMemoryMb: 64,
     ipfsGateway: null,
     specTimeoutMs: 10_000,

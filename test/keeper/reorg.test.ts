@@ -1,5 +1,5 @@
 import type { Hex } from 'viem'
-import { afterEach, beforeAll, afterAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import {
@@ -10,12 +10,15 @@ import {
   type Folders,
   fund,
   isState,
+  PATIENT,
   push,
   reportsOf,
   spec,
   startTestKeeper,
   type TestKeeper,
 } from './world.ts'
+
+vi.setConfig(PATIENT)
 
 // Blocks that were followed are taken back; others come, or none.
 

@@ -25,6 +25,9 @@ export const KEEPER = 9
 export const USER = 0
 const DEPLOYER = 8
 
+/** For tests that start processes and chains: a machine that does much else at once is no failure. */
+export const PATIENT = { testTimeout: 240_000, hookTimeout: 240_000 }
+
 /** Data folders that begin with a database that is made already, as making one takes seconds. */
 export type Folders = {
   create: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
@@ -183,7 +186,7 @@ export async function readJournal(port: number): Promise<JournalEntry[]> {
 export async function eventually<T>(
   what: string,
   look: () => Promise<{ value: T; isReached: boolean }>,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
