@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { createReadClient, createWriteClient } from '../../cli/context.ts'
 import { runScenario } from '../../cli/scenario/run.ts'
@@ -82,8 +81,6 @@ async function scenarios(stack: Stack) {
   const samples = { report: [] as number[], branches: [] as number[], execute: [] as number[] }
   // The first one meets cold code paths and is not counted.
   for (let turn = 0; turn <= SCENARIOS; turn++) {
-    // A question's id holds its deadline in seconds: two asked within one second would be the same question.
-    await sleep(1_100)
     const { partition } = await runScenario(
       {
         ledger: { client: createReadClient(record.urls.rpc), deployment },

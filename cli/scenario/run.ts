@@ -195,12 +195,12 @@ function requireToken({ addresses, chainId }: Deployment) {
 async function askQuestion({ ledger, wallet }: ScenarioDeps, degree: number): Promise<Hex> {
   const json = JSON.stringify(pigouSpec({ degree }))
   const { labels, specHash } = parseSpec(json)
-  const { timestamp } = await getBlock(ledger.client)
+  const { timestamp, number } = await getBlock(ledger.client)
   const terms = {
     oracle: localAccount('keeper').address,
     outcomes: labels.length,
-    // Each run has a question of its own: the chain's time never stands still between two.
-    deadline: timestamp + WEEK_S,
+    // Each run has a question of its own: a local chain's time may stand still from block to block, its height does not.
+    deadline: timestamp + WEEK_S + number,
     specHash,
     termsHash: zeroHash,
   }
