@@ -1,15 +1,15 @@
 import { hash, randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { createGate } from './calls.ts'
 import { engineName, type Engine } from './engine.ts'
+import { isMissing, moveUnlessTaken } from './files.ts'
 import { openImage, sealImage, type Image, type ImageAbout } from './image.ts'
 import { findRootFs, type RootFs } from './rootfs.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 import { worldSpec } from './spec.ts'
-import { isMissing } from './store.ts'
 
 /** Makes containers of worlds from images, and images of them. */
 export type SandboxFactory = {
@@ -83,10 +83,7 @@ export async function createSandboxFactory(options: FactoryOptions): Promise<San
       const bundle = await bundleOf({ root: NO_ROOT, rootfs: rootfs.id })
       const sandbox = await startSandbox({ engine, id: newId(), state, bundle })
       await capture(sandbox, join(work, 'image'), NO_ROOT)
-      await rename(join(work, 'image'), place).catch((error: NodeJS.ErrnoException) => {
-        // Another process was quicker.
-        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
-      })
+      await moveUnlessTaken(join(work, 'image'), place)
       return await openImage(place)
     } finally {
       await rm(work, { recursive: true, force: true })

@@ -1,7 +1,7 @@
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
 
-/** What worlds speak. A program whose first line names a shell is for the shell, any other is Python. */
+/** What worlds speak. */
 export type Language = 'python' | 'sh'
 
 /** What the host asks a world's first process to do, one at a time. */
@@ -36,9 +36,16 @@ const MAX_LINE_BYTES = 256
 const MAX_PAYLOAD_BYTES = 8_388_608
 const NEWLINE = 10
 
-/** The language that a program is written in. */
-export function languageOf(code: string): Language {
-  return /^#!.*\bsh\b/.test(code) ? 'sh' : 'python'
+/**
+ * The language that a program is written in: the one that its first line names, as in `#!/bin/sh`, or else Python; null
+ * when that is none of a world's.
+ */
+export function languageOf(code: string): Language | null {
+  const [, program = '', argument = ''] = /^#!\s*(\S+)(?:[ \t]+(\S+))?/.exec(code) ?? []
+  const name = program.endsWith('/env') ? argument : program
+  const language = name.slice(name.lastIndexOf('/') + 1)
+  if (language === 'sh' || language === 'dash') return 'sh'
+  return !code.startsWith('#!') || /^python(3(\.\d+)?)?$/.test(language) ? 'python' : null
 }
 
 /** A request in the words of `guest/supervisor.py`. */

@@ -15,12 +15,13 @@ import { withinBounds } from './bounds.ts'
 import { createCalls } from './calls.ts'
 import { detectGvisor, type DetectOptions } from './engine.ts'
 import { createSandboxFactory, type SandboxFactory } from './factory.ts'
+import { isMissing } from './files.ts'
 import { imageBytes, linkImage, openImage, type Image } from './image.ts'
 import { languageOf, type Answer, type Output, type Request } from './protocol.ts'
 import { defaultCacheDir, openRootFs } from './rootfs.ts'
 import type { Sandbox } from './sandbox.ts'
 import { openSession, type Session } from './session.ts'
-import { isMissing, openSnapshotStore, unknownSnapshot, type SnapshotStore } from './store.ts'
+import { openSnapshotStore, unknownSnapshot, type SnapshotStore } from './store.ts'
 
 /** How a provider finds gVisor, and where it keeps what is made once for the whole machine. */
 export type GvisorOptions = DetectOptions & {
@@ -194,9 +195,13 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
       const length = Buffer.byteLength(code)
       if (length > MAX_CODE_BYTES)
         throw invalid(`code has ${length} bytes, at most ${MAX_CODE_BYTES}`)
+      const language = languageOf(code)
+      if (language === null)
+        throw invalid(`${ID} does not speak the language of ${code.split('\n', 1)[0]}`)
       known(instanceId)
+      const run = { op: 'run', language, code, memoryBytes } as const
       return calls.perform('execute', instanceId, request, (signal) =>
-        inTurn(instanceId, (world) => execute(world, code, { timeMs, memoryBytes }, signal)),
+        inTurn(instanceId, (world) => execute(world, run, timeMs, signal)),
       )
     },
 
@@ -309,8 +314,8 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
 
   async function execute(
     world: World,
-    code: string,
-    { timeMs, memoryBytes }: Limits,
+    request: Extract<Request, { op: 'run' }>,
+    timeMs: number,
     signal: AbortSignal,
   ): Promise<ExecutionResult> {
     signal.throwIfAborted()
@@ -318,9 +323,8 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
     // What may not repeat itself, or not soon, is not left to be done again.
     if (world.since.length > 0 && (world.isOpaque || wayMs > REPLAY_MS)) await capture(world)
     const live = await wake(world, signal)
-    const maxBytes = ready().factory.bare.about.usedBytes + memoryBytes + MARGIN_BYTES
+    const maxBytes = ready().factory.bare.about.usedBytes + request.memoryBytes + MARGIN_BYTES
     signal.throwIfAborted()
-    const request: Request = { op: 'run', language: languageOf(code), code, memoryBytes }
     const outputs: Output[] = []
     const begun = performance.now()
     let answer: Answer | null = null
@@ -374,6 +378,7 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
    */
   async function wake(world: World, signal?: AbortSignal): Promise<Sandbox> {
     if (world.live !== null && !world.live.hasEnded) return world.live
+    await world.live?.kill()
     world.live = null
     let live: Sandbox | null = null
     let isHopeless = true

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { run } from './command.ts'
+import { isMissing, moveUnlessTaken } from './files.ts'
 
 /** A root file system that worlds share and none can write. Its id stands for all that is in it. */
 export type RootFs = { id: string; path: string }
@@ -96,7 +97,7 @@ export async function buildRootFs(cacheDir: string): Promise<RootFs> {
     await rm(join(work, 'archives'), { recursive: true })
     await rm(join(work, 'lists'), { recursive: true, force: true })
     await writeFile(join(work, 'manifest.json'), `${manifest}\n`)
-    if ((await findRootFs(cacheDir, id)) === null) await rename(work, join(home, id))
+    await moveUnlessTaken(work, join(home, id))
     const pointer = `${currentPath(cacheDir, own)}.${process.pid}`
     await writeFile(pointer, id)
     await rename(pointer, currentPath(cacheDir, own))
@@ -231,6 +232,6 @@ function currentPath(cacheDir: string, own: string): string {
   return join(cacheDir, 'rootfs', `current-${own}`)
 }
 
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
+function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error
 }

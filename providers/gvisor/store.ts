@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
+import { isMissing, moveUnlessTaken } from './files.ts'
 import { linkImage, openImage, syncImage, type Image } from './image.ts'
 
 /** Snapshots by their ids, each whole or absent. They outlive the process. */
@@ -48,11 +49,10 @@ export async function openSnapshotStore(folder: string, scratch: string): Promis
       try {
         await syncImage(await linkImage(image, unfinished))
         await remove(root)
-        await rename(unfinished, join(folder, root))
-      } catch (error) {
+        // Another process may have put an equal state just now.
+        await moveUnlessTaken(unfinished, join(folder, root))
+      } finally {
         await rm(unfinished, { recursive: true, force: true })
-        // Another process of this machine has just put an equal state.
-        if (!isTaken(error)) throw error
       }
       const directory = await open(folder)
       try {
@@ -77,18 +77,6 @@ export async function openSnapshotStore(folder: string, scratch: string): Promis
 
 function isRoot(id: string): boolean {
   return /^0x[0-9a-f]{64}$/.test(id)
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
-}
-
-function isTaken(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    (error.code === 'ENOTEMPTY' || error.code === 'EEXIST')
-  )
 }
 
 export function unknownSnapshot(id: string): MultiverseError {

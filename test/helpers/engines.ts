@@ -1,6 +1,9 @@
 /* oxlint-disable vitest/no-conditional-tests, vitest/valid-title, vitest/valid-describe-callback, vitest/no-disabled-tests --
    this is no test: it makes suites */
 import { describe, expect, it } from 'vitest'
+import { detectGvisor } from '../../providers/gvisor/engine.ts'
+import { defaultCacheDir, openRootFs } from '../../providers/gvisor/rootfs.ts'
+import { oneLine } from '../../sdk/errors.ts'
 
 /** Whether a program that the project does not bring along works on this machine, and what to do if not. */
 export type Found = { available: true } | { available: false; reason: string; install: string }
@@ -26,4 +29,16 @@ export function describeWithEngine(name: string, found: Found, suite: () => void
   }
   console.warn(`skipped: ${why}`)
   describe.skip(`${name} (${found.reason}; ${found.install})`, suite)
+}
+
+/** gVisor, and a root file system for its worlds: without Debian's packages there is none. */
+export async function findGvisor(): Promise<Found> {
+  const found = await detectGvisor()
+  if (!found.available) return found
+  try {
+    await openRootFs(defaultCacheDir())
+    return { available: true }
+  } catch (error) {
+    return { available: false, reason: oneLine(error), install: 'apt-get update' }
+  }
 }

@@ -3,24 +3,29 @@
 Seen: everything reachable from the names of the main module and of modules in the world's own folder, through plain
 values, containers, functions and their closures, classes, instances, generators in the middle of their loops, and
 whatever built-in objects tell when asked to be copied; the random source; the working directory and the environment.
-Not seen, and said to be missing: threads, open files, locks, and whatever does not tell. Names of other modules count,
-their insides do not.
+Not seen, and said to be missing: threads, open files, locks that are held, the frames of a traceback, and whatever does not
+tell. Names of other modules count, their insides do not.
 """
 
+import _io
+import _random
+import _thread
 import collections
+import copyreg
 import marshal
 import os
 import random
 import sys
 import types
+from _weakref import ReferenceType
 
 from sha import sha256
 
 HOME = '/world/'
 # An interpreter with more objects than this, plain values apart, is not looked through to its end.
 MAX_OBJECTS = 200_000
-PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented))
-CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque)
+PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
+CONTAINERS = (list, tuple, dict, set, frozenset, collections.deque, types.MappingProxyType)
 MARSHALLED = (list, tuple, dict, set, frozenset)
 # Of longer containers so many elements are looked at together.
 CHUNK = 4_096
@@ -67,6 +72,7 @@ class Walk:
         self.numbers = {}
         # Keeps every numbered object alive, so that no other takes its address.
         self.met = []
+        self.shapes = {}
 
     def follow(self, named):
         for name, value in named:
@@ -109,6 +115,9 @@ class Walk:
 
     def describe(self, value):
         kind = type(value)
+        if is_own(kind) and not isinstance(value, type):
+            self.write('own')
+            return self.describe_instance(value, kind)
         self.write('object', kind.__module__, kind.__qualname__)
         if kind in CONTAINERS:
             self.contents(value)
@@ -129,15 +138,23 @@ class Walk:
             self.suspended(value.gi_code, value.gi_frame, value.gi_yieldfrom)
         elif kind is types.CoroutineType:
             self.suspended(value.cr_code, value.cr_frame, value.cr_await)
+        elif kind is types.AsyncGeneratorType:
+            self.suspended(value.ag_code, value.ag_frame, value.ag_await)
         elif isinstance(value, type):
             self.describe_class(value)
         elif kind in (property, staticmethod, classmethod):
             names = ('fget', 'fset', 'fdel') if kind is property else ('__func__',)
             self.parts(*(getattr(value, name) for name in names))
-        elif is_own(kind):
-            self.describe_instance(value, kind)
+        elif kind is ReferenceType:
+            self.parts(value(), value.__callback__)
+        elif kind in (_thread.LockType, _thread.RLock):
+            self.is_whole = self.is_whole and repr(value).startswith('<unlocked')
+        elif isinstance(value, BaseException):
+            self.describe_exception(value)
+        elif isinstance(value, _io._IOBase) and value.closed:
+            self.write('closed')
         else:
-            self.describe_foreign(value, kind)
+            self.ask(value, copyreg.dispatch_table.get(kind) or (lambda value: value.__reduce_ex__(4)))
 
     def parts(self, *values):
         for value in values:
@@ -149,12 +166,13 @@ class Walk:
                 self.write(*each)
                 self.is_whole = self.is_whole and each[1] == 'whole'
         else:
-            items = list(dict.items(value)) if isinstance(value, dict) else list(value)
+            is_map = isinstance(value, (dict, types.MappingProxyType))
+            items = pairs(value) if is_map else list(value)
             for at in range(0, len(items), CHUNK):
                 chunk = items[at : at + CHUNK]
                 if not self.plain(chunk):
                     for each in chunk:
-                        self.parts(*each) if isinstance(value, dict) else self.visit(each)
+                        self.parts(*each) if is_map else self.visit(each)
         self.write('end')
 
     def suspended(self, code, frame, inner):
@@ -167,35 +185,36 @@ class Walk:
         self.write(value.__module__, value.__qualname__)
         if not is_own(value):
             return
-        self.parts(*value.__bases__)
+        self.parts(type(value), *value.__bases__)
         for name, each in list(vars(value).items()):
             if name not in UNTOLD:
                 self.write(name)
                 self.visit(each)
 
     def describe_instance(self, value, kind):
+        slots, foreign = self.shapes.get(kind) or self.shapes.setdefault(kind, shape(kind))
         self.visit(kind)
         self.visit(own_dict(value))
-        for base in kind.__mro__:
-            names = vars(base).get('__slots__', ())
-            for name in (names,) if isinstance(names, str) else names:
-                slot = vars(base).get(name)
-                if isinstance(slot, types.MemberDescriptorType):
-                    self.visit(slot_value(slot, value, kind))
-        if isinstance(value, random.Random):
-            self.visit(random.Random.getstate(value))
-        plain = next((base for base in (*PLAIN, *CONTAINERS) if isinstance(value, base)), None)
-        if plain in CONTAINERS:
-            self.contents(value)
-        elif plain is not None:
-            self.visit(plain.__repr__(value))
-        elif any(not is_own(base) and base not in (object, random.Random) for base in kind.__mro__[:-1]):
-            # A class of its own on top of one whose instances do not tell.
-            self.is_whole = False
+        for slot in slots:
+            self.visit(slot_value(slot, value, kind))
+        for base in foreign:
+            if base in CONTAINERS:
+                self.contents(value)
+            elif base in PLAIN:
+                self.visit(base.__repr__(value))
+            elif issubclass(base, BaseException):
+                self.describe_exception(value)
+            else:
+                self.ask(value, reducer(base))
 
-    def describe_foreign(self, value, kind):
+    def describe_exception(self, value):
+        self.parts(value.args, own_dict(value), value.__cause__, value.__context__)
+        self.is_whole = self.is_whole and value.__traceback__ is None
+
+    def ask(self, value, reduce):
+        """Takes in what an object tells when it is to be copied."""
         try:
-            told = value.__reduce_ex__(4)
+            told = reduce(value)
         except Exception:
             told = None
         if isinstance(told, str):
@@ -207,6 +226,36 @@ class Walk:
             self.visit(own_dict(value))
 
 
+def shape(kind):
+    """Where instances of a class of the world keep what they hold: slots, and bases that were not written in Python."""
+    slots, foreign = [], []
+    for base in kind.__mro__:
+        names = vars(base).get('__slots__', ())
+        found = [vars(base).get(name) for name in ((names,) if isinstance(names, str) else names)]
+        slots += [slot for slot in found if isinstance(slot, types.MemberDescriptorType)]
+        if not (is_own(base) or is_python(base) or base in (object, Exception, *foreign)):
+            foreign.append(base)
+    return slots, foreign
+
+
+def reducer(base):
+    """How the instances of a class tell what that class keeps of them; None, which cannot be called, if they do not."""
+    extended = vars(base).get('__reduce_ex__')
+    if base is _random.Random:
+        return random.Random.__reduce__
+    return (lambda value: extended(value, 4)) if extended else vars(base).get('__reduce__')
+
+
+def is_python(base):
+    """Whether a class was written in Python: it has functions, or names its slots."""
+    made = (types.FunctionType, classmethod, staticmethod, property)
+    return '__slots__' in vars(base) or any(isinstance(each, made) for each in vars(base).values())
+
+
+def pairs(value):
+    return list(dict.items(value) if isinstance(value, dict) else value.items())
+
+
 def alone(value):
     """An element of a set, told apart from everything around it: a set has no order to go by."""
     walk = Walk(sha256())
@@ -216,8 +265,11 @@ def alone(value):
 
 def is_own(kind):
     """Whether a class was made by a program of the world."""
-    module = sys.modules.get(kind.__module__) if isinstance(kind.__module__, str) else None
-    return kind.__module__ == '__main__' or str(getattr(module, '__file__', '')).startswith(HOME)
+    name = kind.__module__
+    if name == '__main__' or name == 'builtins':
+        return name == '__main__'
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return str(getattr(module, '__file__', '')).startswith(HOME)
 
 
 def own_dict(value):

@@ -26,7 +26,7 @@ MAX_OUTPUT = 65_536
 MAX_ANSWER = 4_194_304
 # What an interpreter may take beyond a program's memory to say that it had too little.
 RESERVE = 67_108_864
-PROCESSES = 128
+PROCESSES = 64
 FILES = 256
 ENVIRONMENT = {'PATH': '/usr/bin:/usr/sbin', 'HOME': HOME, 'LANG': 'C.UTF-8', 'TZ': 'UTC'}
 # Of an interpreter's answer: its length, a digest of its state, and whether there is more to that.
