@@ -111,6 +111,9 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const verse = parent === ROOT ? null : parent
     const earlier = of(key).base
     if (earlier) await end(key, earlier, 'collapsed')
+    // A process that was killed may have left one at the provider.
+    const left = record.steps.base?.output?.instanceId
+    if (left !== undefined && left !== earlier?.instanceId) await provider.destroy(left)
     verses.expect(call.key, [verse])
     const origin = path.length > 0 ? await findOpener(record) : null
     const instance = origin
@@ -157,7 +160,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   async function branch(record: PartitionRecord, spec: Spec, attempt: number) {
     const { key, steps } = record
     const all = of(key)
-    // A process that was killed may have left instances whose programs ran already, or half.
+    // What a process that was killed has left may have run already.
     for (const id of steps.branch?.output?.instanceIds ?? []) await provider.destroy(id)
     for (const world of all.verses.values()) await end(key, world, 'collapsed')
     const begun = performance.now()
@@ -250,13 +253,16 @@ export function createWorlds(options: WorldsOptions): Worlds {
     if (winner !== null && ran.includes(winner)) {
       snapshotId = await snapshotVerse(executed, winner)
       const kept = await liveVerse(executed, winner)
-      const { verses: living } = of(record.key)
-      const others = [...living.values()].filter((world) => world !== kept)
+      const all = of(record.key)
+      const others = [...all.verses.values()].filter((world) => world !== kept)
       await provider.merge(
         [kept, ...others].map((world) => world.instanceId),
         { winner: kept.instanceId },
       )
-      for (const world of others) living.delete(world.outcome!)
+      for (const world of others) {
+        all.verses.delete(world.outcome!)
+        verses.remove(world.instanceId)
+      }
     } else {
       await release(record.key)
     }
@@ -336,18 +342,16 @@ export function createWorlds(options: WorldsOptions): Worlds {
 
   /** A verse's world, made again when a restart ended it. */
   async function liveVerse(executed: Executed, outcome: number): Promise<LiveWorld> {
-    const { key } = executed.record
+    const { key, parent, question } = executed.record
     const present = of(key).verses.get(outcome)
     if (present) return present
     const call = `restore:${process}:${++remade}`
     const kept = await partitions.verseSnapshot(key, outcome)
     if (kept !== null) {
+      const as = { key: `${key}:${call}`, component }
+      verses.expect(as.key, [childVerse(parent, question.id, outcome)])
       try {
-        const options = { key: `${key}:${call}`, component }
-        verses.expect(options.key, [
-          childVerse(executed.record.parent, executed.record.question.id, outcome),
-        ])
-        const [instance] = await provider.branch(kept, 1, options)
+        const [instance] = await provider.branch(kept, 1, as)
         return putVerse(executed, outcome, instance!.id)
       } catch (error) {
         if (!isGone(error)) throw error
@@ -358,14 +362,15 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const world = putVerse(executed, outcome, instance!.id)
     const again = await runProgram(world, executed.spec)
     const expected = outcomeOf(executed, outcome)?.stateRoot
-    if (again.stateRoot !== expected) {
-      await end(key, world, 'collapsed')
-      throw new MultiverseError(
-        'WORLD_DIVERGED',
-        `world ${world.entityId} ended in ${again.stateRoot ?? again.error?.code}, before in ${expected}`,
-      )
-    }
-    return world
+    if (again.stateRoot === expected) return world
+    await end(key, world, 'collapsed')
+    const before = `world ${world.entityId} ended in ${expected} before`
+    // A machine that is busy now may have been too slow for it.
+    if (again.error)
+      throw new MultiverseError(again.error.code, `${before}: ${again.error.message}`, {
+        isRetryable: true,
+      })
+    throw new MultiverseError('WORLD_DIVERGED', `${before}, now in ${again.stateRoot}`)
   }
 
   /** Branches from the snapshot of the world that was split, which is made again if it is gone. */
@@ -375,15 +380,15 @@ export function createWorlds(options: WorldsOptions): Worlds {
     call: string,
   ): Promise<Instance[]> {
     const { key, parent, question, steps } = record
-    const options = { key: `${key}:${call}`, component }
+    const as = { key: `${key}:${call}`, component }
     verses.expect(
-      options.key,
+      as.key,
       outcomes.map((outcome) => childVerse(parent, question.id, outcome)),
     )
     const snapshot = steps.snapshot?.output
     if (!snapshot) throw new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot of ${key} yet`)
     return remaking(
-      () => provider.branch(snapshot.snapshotId, outcomes.length, options),
+      () => provider.branch(snapshot.snapshotId, outcomes.length, as),
       async () => {
         await makeBase(record, spec, `remake:${process}:${++remade}`)
         const again = await snapshotBase(record, spec)
