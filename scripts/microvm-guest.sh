@@ -10,7 +10,7 @@
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-HOME_SIZE=1G
+HOME_SIZE=256M
 
 main() {
   if [ "$1" = vmlinux ]; then

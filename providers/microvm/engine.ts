@@ -68,4 +68,5 @@ export type Shell = {
   /** Makes an image live. Whatever happens to the image's folder later is no matter to the machine. */
   fill: (image: string) => Promise<Machine>
   end: () => Promise<void>
+  hasEnded: () => boolean
 }

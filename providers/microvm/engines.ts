@@ -62,9 +62,10 @@ export async function findEngines(options: EngineOptions): Promise<Candidates> {
   }
   if (options.engine !== 'firecracker') {
     const binary = await locate(options.qemu ?? 'qemu-system-x86_64')
-    const version = binary && (await versionOf([binary], /version ([\d.]+)/))
+    const version = binary && (await versionOf([binary], /QEMU emulator version ([\d.]+)/))
     const hasTools = (await locate('qemu-img')) !== null && (await locate('setpriv')) !== null
-    if (!binary || !version) faults.push(`there is no ${options.qemu ?? 'qemu-system-x86_64'}`)
+    if (!binary) faults.push(`there is no ${options.qemu ?? 'qemu-system-x86_64'}`)
+    else if (!version) faults.push(`${binary} is no QEMU`)
     else if (!hasTools) faults.push('there is no qemu-img or no setpriv')
     else {
       const common = { binary, version, memoryMiB }

@@ -1,8 +1,9 @@
 import { createHash, hash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { constants, copyFile, link, mkdir, open, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, link, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { MultiverseError } from '../../sdk/errors.ts'
 
 /** `$XDG_CACHE_HOME/multiverse/microvm`: what is made once and used by every provider on the machine. */
 export function defaultCacheDir(): string {
@@ -65,6 +66,30 @@ export async function persist(paths: readonly string[]): Promise<void> {
       }
     }),
   )
+}
+
+/** Does what writes to a place. Rejects with PROVIDER_FAILED, and says so, when there is no room left. */
+export async function withRoom<result>(
+  place: string,
+  task: () => Promise<result>,
+): Promise<result> {
+  try {
+    return await task()
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
+    throw diskFull(place, error)
+  }
+}
+
+export function diskFull(place: string, cause: unknown): MultiverseError {
+  const text = `the disk is full: no room for ${place}`
+  return new MultiverseError('PROVIDER_FAILED', text, { cause, isRetryable: true })
+}
+
+/** Whether there is hardly any room left where a folder is. */
+export async function isFull(folder: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize < 1_048_576
 }
 
 /** Whether an error of the file system has one of these codes. */

@@ -17,11 +17,11 @@ export type FirecrackerOptions = {
   memoryMiB: number
 }
 
-const ROOT = 'root.ext4'
 // In a machine's folder. Snapshots remember these names: each process works in a folder of its own, so that one name
 // stands for another file in each.
 const API = 'api.sock'
 const AGENT = 'agent.sock'
+const ROOT = 'root.ext4'
 const HOME = 'home.ext4'
 
 const AGENT_PORT = 1024
@@ -59,7 +59,7 @@ export function createFirecrackerEngine(options: FirecrackerOptions): Engine {
         await api.call('PUT /drives/root', {
           ...drive,
           drive_id: 'root',
-          path_on_host: join(folder, ROOT),
+          path_on_host: ROOT,
           is_read_only: true,
         })
         await api.call('PUT /drives/home', {
@@ -80,12 +80,14 @@ export function createFirecrackerEngine(options: FirecrackerOptions): Engine {
       }
     },
 
-    open: () => ({
+    open: (template) => ({
       start: async (folder) => {
+        await share(join(template, ROOT), join(folder, ROOT))
         const vmm = await launch(options, folder)
         return {
           folder,
           end: vmm.process.end,
+          hasEnded: vmm.process.hasEnded,
           fill: async (image) => {
             try {
               await copySparse(join(image, 'disk'), join(folder, HOME))
@@ -125,7 +127,7 @@ function machine(
       try {
         if (isPaused) await api.call('PATCH /vm', { state: 'Resumed' })
         isPaused = false
-        agent ??= await connectAgent(join(folder, AGENT), agentLimitMs)
+        agent ??= await connectAgent(process, agentLimitMs)
         agent.write(request)
         const answer = await agent.next()
         await api.call('PATCH /vm', { state: 'Paused' })
@@ -146,10 +148,15 @@ function machine(
   }
 }
 
+/** A socket's path by way of its process's folder: a path that may be long is too long for a socket. */
+function near(process: MachineProcess, name: string): string {
+  return `/proc/${process.pid}/cwd/${name}`
+}
+
 /** Starts Firecracker in a folder. Resolves when its API answers. */
 async function launch({ command }: FirecrackerOptions, folder: string): Promise<Vmm> {
   const process = startProcess([...command, '--api-sock', API], folder, 0)
-  const api = connectFirecracker(join(folder, API))
+  const api = connectFirecracker(near(process, API))
   const deadline = performance.now() + API_LIMIT_MS
   for (;;) {
     try {
@@ -166,10 +173,10 @@ async function launch({ command }: FirecrackerOptions, folder: string): Promise<
 }
 
 /** Connects to the agent in the guest through Firecracker's vsock, as soon as it listens. */
-async function connectAgent(path: string, limitMs: number): Promise<Lines> {
+async function connectAgent(process: MachineProcess, limitMs: number): Promise<Lines> {
   const deadline = performance.now() + limitMs
   for (;;) {
-    const socket = connect(path)
+    const socket = connect(near(process, AGENT))
     try {
       await once(socket, 'connect')
       socket.write(`CONNECT ${AGENT_PORT}\n`)
@@ -177,7 +184,7 @@ async function connectAgent(path: string, limitMs: number): Promise<Lines> {
       return jsonLines(socket, 'the guest')
     } catch (cause) {
       socket.destroy()
-      if (performance.now() > deadline)
+      if (process.hasEnded() || performance.now() > deadline)
         throw new MultiverseError('PROVIDER_FAILED', 'the guest does not listen', { cause })
       await sleep(10)
     }
@@ -202,5 +209,5 @@ async function greeting(socket: Socket): Promise<void> {
 
 /** Copies a disk without its holes; where the file system can, without copying at all. */
 async function copySparse(from: string, to: string): Promise<void> {
-  await run(['cp', '--reflink=auto', '--sparse=always', from, to])
+  await run(['cp', '--reflink=auto', '--sparse=auto', from, to])
 }

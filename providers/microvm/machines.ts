@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { createGate } from '../gvisor/calls.ts'
 import type { Engine, Machine, Opened, Shell } from './engine.ts'
-import { hasCode } from './files.ts'
+import { hasCode, withRoom } from './files.ts'
 import type { Session } from './session.ts'
 import type { Image } from './store.ts'
 import { readTemplate, type Template } from './template.ts'
@@ -26,6 +26,8 @@ export type Machines = {
   restore: (image: Image, signal?: AbortSignal) => Promise<Machine>
   /** Images a machine that stands still. */
   capture: (machine: Machine, about: Image['about']) => Promise<Held>
+  /** Does what the machine's processors should be left to: none is made ready meanwhile. */
+  busy: <result>(task: () => Promise<result>) => Promise<result>
   /** Ends a machine and removes its folder. */
   discard: (machine: Machine) => Promise<void>
   close: () => Promise<void>
@@ -40,6 +42,9 @@ export type MachinesOptions = {
   spares: number
 }
 
+/** Between two runs of one caller there is less. */
+const MOMENT_MS = 20
+
 /** @param options.spares are started one at a time, when nothing else is being restored */
 export function createMachines(options: MachinesOptions): Machines {
   const { engine, template, session, dataDir } = options
@@ -48,40 +53,45 @@ export function createMachines(options: MachinesOptions): Machines {
   ])
   const gate = createGate(availableParallelism() + 1)
   const spares: Shell[] = []
-  let restoring = 0
+  let tasks = 0
   let isStopped = false
+  let timer: NodeJS.Timeout | undefined
   let refilling: Promise<void> | null = null
   refill()
 
+  const busy: Machines['busy'] = async (task) => {
+    tasks++
+    try {
+      return await task()
+    } finally {
+      tasks--
+      refill()
+    }
+  }
+
   return {
-    restore: async (image, signal) => {
-      restoring++
-      try {
-        return await gate(async () => {
+    busy,
+    restore: (image, signal) =>
+      busy(() =>
+        gate(async () => {
           signal?.throwIfAborted()
-          const shell = (isCurrent(image) ? spares.shift() : undefined) ?? (await start(image))
+          const shell = (await takeSpare(image)) ?? (await start(image))
           try {
-            return await shell.fill(image.folder)
+            return await withRoom(shell.folder, () => shell.fill(image.folder))
           } catch (error) {
             await remove(shell)
             throw error
           }
-        })
-      } finally {
-        restoring--
-        refill()
-      }
-    },
+        }),
+      ),
 
     capture: async (machine, about) => {
       const folder = await session.makeFolder()
       try {
-        await machine.capture(folder)
+        await withRoom(folder, () => machine.capture(folder))
       } catch (error) {
         await rm(folder, { recursive: true, force: true })
-        if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error
-        const text = `no room for an image in ${session.folder}`
-        throw new MultiverseError('PROVIDER_FAILED', text, { cause: error, isRetryable: true })
+        throw error
       }
       return hold({ folder, about })
     },
@@ -92,13 +102,19 @@ export function createMachines(options: MachinesOptions): Machines {
 
     close: async () => {
       isStopped = true
+      clearTimeout(timer)
       await refilling
       await Promise.all(spares.splice(0).map(remove))
     },
   }
 
-  function isCurrent(image: Image): boolean {
-    return image.about.template === template.id
+  async function takeSpare(image: Image): Promise<Shell | undefined> {
+    if (image.about.template !== template.id) return undefined
+    for (;;) {
+      const spare = spares.shift()
+      if (spare === undefined || !spare.hasEnded()) return spare
+      await remove(spare)
+    }
   }
 
   async function start(image: Image): Promise<Shell> {
@@ -106,7 +122,8 @@ export function createMachines(options: MachinesOptions): Machines {
     const maker = opened.get(template) ?? openOld(template)
     opened.set(template, maker)
     maker.catch(() => opened.delete(template))
-    return (await maker).start(await session.makeFolder(), image.folder)
+    const { start } = await maker
+    return withRoom(session.folder, async () => start(await session.makeFolder(), image.folder))
   }
 
   /** Snapshots of an earlier guest keep it alive in the data folder. */
@@ -124,20 +141,26 @@ export function createMachines(options: MachinesOptions): Machines {
     return engine.open(folder)
   }
 
+  /** Makes one more process ready, when nothing else has been done for a moment. */
   function refill(): void {
-    if (refilling !== null || isStopped || restoring > 0 || spares.length >= options.spares) return
-    const making = async () => {
-      const maker = await opened.get(template.id)
-      const shell = await maker?.start(await session.makeFolder(), template.folder)
-      if (shell !== undefined) spares.push(shell)
-    }
-    refilling = making()
-      // Without spares everything works as well, only later; what is wrong is told when a machine is needed.
-      .catch(() => void (isStopped = true))
-      .finally(() => {
-        refilling = null
-        refill()
-      })
+    clearTimeout(timer)
+    const isEnough = spares.length >= options.spares
+    if (refilling !== null || isStopped || tasks > 0 || isEnough) return
+    timer = setTimeout(() => {
+      refilling = makeReady()
+        // Without it everything works as well, only later; what is wrong is told when a machine is needed.
+        .catch(() => void (isStopped = true))
+        .finally(() => {
+          refilling = null
+          refill()
+        })
+    }, MOMENT_MS)
+  }
+
+  async function makeReady(): Promise<void> {
+    const maker = await opened.get(template.id)
+    const shell = await maker?.start(await session.makeFolder(), template.folder)
+    if (shell !== undefined) spares.push(shell)
   }
 }
 

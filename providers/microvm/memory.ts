@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { hasCode } from './files.ts'
 
 const PAGE_BYTES = 4_096
 const MAGIC = 0x3152_564d
@@ -23,6 +24,10 @@ type Mapping = { start: number; end: number; offset: number }
  * @param path the file, as the process opened it
  */
 export function readChanges(pid: number, path: string): Buffer {
+  return whileAlive(pid, () => collect(pid, path))
+}
+
+function collect(pid: number, path: string): Buffer {
   const runs = mappings(pid, path).flatMap((mapping) => changedRuns(pid, mapping))
   const pages = runs.reduce((sum, run) => sum + run.count, 0)
   const table = HEAD_BYTES + runs.length * RUN_BYTES
@@ -51,6 +56,10 @@ export function readChanges(pid: number, path: string): Buffer {
  * touched by itself, and that are no change, get the file's content back.
  */
 export function writeChanges(pid: number, path: string, changes: Buffer): void {
+  whileAlive(pid, () => put(pid, path, changes))
+}
+
+function put(pid: number, path: string, changes: Buffer): void {
   const mapped = mappings(pid, path)
   const address = (page: number) => {
     const offset = page * PAGE_BYTES
@@ -61,9 +70,9 @@ export function writeChanges(pid: number, path: string, changes: Buffer): void {
   }
   withFile(`/proc/${pid}/mem`, 'r+', (memory) => {
     const write = (data: Buffer, at: number, length: number, target: number) => {
-      const put = writeSync(memory, data, at, length, target)
-      if (put !== length)
-        throw new MultiverseError('PROVIDER_FAILED', `wrote ${put} of ${length} bytes of ${pid}`)
+      const wrote = writeSync(memory, data, at, length, target)
+      if (wrote !== length)
+        throw new MultiverseError('PROVIDER_FAILED', `wrote ${wrote} of ${length} bytes of ${pid}`)
     }
     for (const run of mapped.flatMap((mapping) => changedRuns(pid, mapping))) {
       const length = run.count * PAGE_BYTES
@@ -135,6 +144,16 @@ function changedRuns(
     }
   }
   return runs
+}
+
+function whileAlive<result>(pid: number, task: () => result): result {
+  try {
+    return task()
+  } catch (cause) {
+    if (!hasCode(cause, 'ENOENT', 'ESRCH', 'EIO')) throw cause
+    const text = `process ${pid} has ended`
+    throw new MultiverseError('PROVIDER_FAILED', text, { cause, isRetryable: true })
+  }
 }
 
 function withFile<result>(path: string, mode: string, use: (file: number) => result): result {

@@ -42,7 +42,7 @@ export function startProcess(
     },
     explain: (error) => {
       const last = complaint.trim().split('\n').at(-1)
-      if (!last || !(error instanceof MultiverseError)) return error
+      if (!last || !(error instanceof MultiverseError) || error.message.endsWith(last)) return error
       const { code, isRetryable } = error
       return new MultiverseError(code, `${error.message}: ${last}`, { cause: error, isRetryable })
     },

@@ -81,13 +81,18 @@ export function decodeAnswer(message: Record<string, unknown>): Answer {
   return { kind: 'failed', code: known, message: text, stack, stdout, stderr }
 }
 
-/** The language that a program is written in: what its first line names, else `otherwise`. */
-export function languageOf(code: string, otherwise: Language): Language {
-  const [line = ''] = code.split('\n', 1)
-  if (!line.startsWith('#!')) return otherwise
-  if (/\bpython/.test(line)) return 'python'
-  if (/sh\b/.test(line)) return 'sh'
-  return /\b(node|js|javascript)\b/.test(line) ? 'javascript' : otherwise
+/**
+ * The language that a program is written in: what its first line names, as in `#!/bin/sh`, or else `otherwise`; null when
+ * that is none of a world's.
+ */
+export function languageOf(code: string, otherwise: Language): Language | null {
+  if (!code.startsWith('#!')) return otherwise
+  const [, program = '', argument = ''] = /^#![ \t]*(\S+)(?:[ \t]+(\S+))?/.exec(code) ?? []
+  const name = program.endsWith('/env') ? argument : program
+  const command = name.slice(name.lastIndexOf('/') + 1)
+  if (/^(sh|ash|dash)$/.test(command)) return 'sh'
+  if (/^python(3(\.\d+)?)?$/.test(command)) return 'python'
+  return /^(node|js|javascript)$/.test(command) ? 'javascript' : null
 }
 
 function nonsense(message: Record<string, unknown>): MultiverseError {

@@ -1,8 +1,9 @@
 import { hash, randomBytes, randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { createCalls } from '../gvisor/calls.ts'
+import { createCalls, createGate } from '../gvisor/calls.ts'
 import type {
   ExecutionResult,
   Instance,
@@ -22,7 +23,7 @@ import {
 import { defaultCacheDir } from './files.ts'
 import { openGuest } from './guest.ts'
 import { createMachines, type Held, hold, holdForEver, type Machines } from './machines.ts'
-import { decodeAnswer, encodeRequest, type Language, languageOf } from './protocol.ts'
+import { decodeAnswer, encodeRequest, type Language, languageOf, type Request } from './protocol.ts'
 import { openSession, type Session } from './session.ts'
 import { type About, openSnapshotStore, type SnapshotStore } from './store.ts'
 import { dropTemplates, holdTemplate, type Template } from './template.ts'
@@ -53,6 +54,7 @@ export const EPOCH_MS = 946_684_800_000
 const DEFAULT_LIMITS: Limits = { timeMs: 10_000, memoryBytes: 67_108_864 }
 /** What the guest needs for itself. */
 const OWN_MIB = 96
+const RUNS_A_CORE = 4
 const MAX_BRANCHES = 1_000
 const MAX_CODE_BYTES = 4_194_304
 const MAX_RESULT_BYTES = 1_048_576
@@ -84,6 +86,8 @@ type Opened = {
   machines: Machines
   store: SnapshotStore
   limits: Limits
+  /** Lets only so many programs run at a time, so that each has its time limit mostly to itself. */
+  turns: ReturnType<typeof createGate>
 }
 
 /**
@@ -121,6 +125,7 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
       opening = mine
       try {
         const done = await mine
+        calls.links.open(config.dataDir)
         if (opening === mine) opened = done
       } catch (error) {
         if (opening === mine) opening = null
@@ -157,8 +162,10 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
     },
 
     create: async (request) => {
-      const { seed, key } = request
+      const { seed, key, origin } = request
       const { bare, guest } = ready()
+      if (origin !== undefined)
+        throw new MultiverseError('UNSUPPORTED', `${ID} worlds start from no block of a chain`)
       if (seed < 0n || seed >= 2n ** 64n)
         throw invalid(`seed ${seed} is not an unsigned 64-bit number`)
       const stateRoot = rootOf([ID, guest, String(seed)])
@@ -215,11 +222,13 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
       const length = Buffer.byteLength(code)
       if (length > MAX_CODE_BYTES)
         throw invalid(`code has ${length} bytes, at most ${MAX_CODE_BYTES}`)
+      const spoken = languageOf(code, language)
+      if (spoken === null)
+        throw invalid(`${ID} does not speak the language of ${code.split('\n', 1)[0]}`)
       known(instanceId)
+      const program = { language: spoken, code, memoryBytes }
       return calls.perform('execute', instanceId, request, (signal) =>
-        inTurn(instanceId, signal, (world) =>
-          execute(world, code, { timeMs, memoryBytes }, signal),
-        ),
+        inTurn(instanceId, signal, (world) => execute(world, program, timeMs, signal)),
       )
     },
 
@@ -333,8 +342,8 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
 
   async function execute(
     world: World,
-    code: string,
-    { timeMs, memoryBytes }: Limits,
+    program: Pick<Request, 'language' | 'code' | 'memoryBytes'>,
+    timeMs: number,
     signal: AbortSignal,
   ): Promise<ExecutionResult> {
     const held = await captured(world)
@@ -343,22 +352,27 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
     const about = world.isTwin
       ? { ...world.about, seed: randomBytes(16).toString('hex'), sown: [] }
       : world.about
-    const spoken = languageOf(code, language)
+    const { language, code } = program
     const isStirred = entropy === 'recorded' || about.sown.includes('kernel')
     const request = {
-      language: spoken,
-      code,
-      memoryBytes,
+      ...program,
       ...(entropy === 'recorded'
         ? { nowMs: EPOCH_MS + about.runs + 1, isStill: true }
         : { nowMs: Date.now(), isStill: false }),
-      seed: about.sown.includes(spoken) ? null : Buffer.from(about.seed, 'hex'),
+      seed: about.sown.includes(language) ? null : Buffer.from(about.seed, 'hex'),
       entropy: isStirred ? null : randomBytes(32),
     }
-    const begun = performance.now()
+    let isTouched = false
     try {
-      const said = await within(timeMs, signal, machine.ask(encodeRequest(request)))
-      const tookMs = performance.now() - begun
+      const [said, tookMs] = await ready().turns(() =>
+        machines.busy(async () => {
+          signal.throwIfAborted()
+          isTouched = true
+          const begun = performance.now()
+          const said = await within(timeMs, signal, machine.ask(encodeRequest(request)))
+          return [said, performance.now() - begun] as const
+        }),
+      )
       // A call that was cut short has no effect, even if its program came to an end.
       signal.throwIfAborted()
       const answer = decodeAnswer(said)
@@ -371,9 +385,11 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
         })
       }
       const value = readValue(answer.json)
-      const step = [spoken, hash('sha256', code, 'hex'), answer.json, stdout, stderr]
+      const step = [language, hash('sha256', code, 'hex'), answer.json, stdout, stderr]
       const stateRoot = rootOf([about.stateRoot, ...step])
-      const sown = [...new Set([...about.sown, spoken, ...(isStirred ? [] : ['kernel' as const])])]
+      const sown = [
+        ...new Set([...about.sown, language, ...(isStirred ? [] : ['kernel' as const])]),
+      ]
       world.about = { ...about, stateRoot, runs: about.runs + 1, sown }
       world.isTwin = false
       world.image = null
@@ -387,8 +403,10 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
         tookMs,
       }
     } catch (error) {
-      world.machine = null
-      later(machines.discard(machine))
+      if (isTouched) {
+        world.machine = null
+        later(machines.discard(machine))
+      }
       throw error
     }
   }
@@ -400,8 +418,9 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
     if (image !== null) return image
     if (machine === null || machine.hasEnded()) {
       const { id } = world.instance
-      await destroy(id)
-      throw new MultiverseError('PROVIDER_FAILED', `the machine of instance ${id} has died`)
+      const died = new MultiverseError('PROVIDER_FAILED', `the machine of instance ${id} has died`)
+      await destroy(id, died)
+      throw died
     }
     world.image = await machines.capture(machine, world.about)
     return world.image
@@ -420,12 +439,12 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
     return machine
   }
 
-  async function destroy(instanceId: string): Promise<void> {
+  async function destroy(instanceId: string, why = unknownInstance(instanceId)): Promise<void> {
     const world = worlds.get(instanceId)
     if (world === undefined) return
     worlds.delete(instanceId)
     calls.release(world.key)
-    calls.cut(instanceId, unknownInstance(instanceId))
+    calls.cut(instanceId, why)
     const { machines } = ready()
     const ending = drop(world, machines)
     later(ending)
@@ -471,7 +490,8 @@ async function open(config: ProviderConfig, options: MicrovmOptions): Promise<Op
       await dropTemplates(dataDir, new Set([bare.id, ...(await store.templates())]))
     const spares = options.spares ?? 0
     const machines = createMachines({ engine, template: bare, session, dataDir, spares })
-    return { engine, bare, guest: guest.id, session, machines, store, limits }
+    const turns = createGate(RUNS_A_CORE * availableParallelism())
+    return { engine, bare, guest: guest.id, session, machines, store, limits, turns }
   } catch (error) {
     await session.close()
     throw error

@@ -2,7 +2,7 @@ import { constants, copyFile, readFile, rename, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Acceleration, Engine, Machine } from './engine.ts'
-import { share } from './files.ts'
+import { diskFull, isFull, share } from './files.ts'
 import { jsonLines, type Lines } from './lines.ts'
 import { NO_CHANGES, readChanges, writeChanges } from './memory.ts'
 import { type MachineProcess, run, startProcess } from './processes.ts'
@@ -88,6 +88,7 @@ export function createQemuEngine(options: QemuOptions): Engine {
         return {
           folder,
           end: qemu.process.end,
+          hasEnded: qemu.process.hasEnded,
           fill: async (image) => {
             try {
               await fill(qemu, memory, image, image === first ? null : folder)
@@ -163,6 +164,10 @@ async function saveDevices({ qmp }: Qemu, folder: string): Promise<Buffer> {
     // Whatever its name says, it saves the state of every device. It also has QEMU write its disk caches to the file.
     await qmp.command('xen-save-devices-state', { filename: path, live: true })
     return await readFile(path)
+  } catch (error) {
+    // QEMU does not say which error of the disk it was.
+    if (!(await isFull(folder))) throw error
+    throw diskFull(path, error)
   } finally {
     await rm(path, { force: true })
   }
@@ -204,7 +209,10 @@ function launch(
         ['-device', 'virtserialport,chardev=agent,name=agent'],
         ['-drive', `id=root,if=none,format=raw,file=${root},readonly=on,file.locking=off`],
         ['-device', 'virtio-blk-device,drive=root'],
-        ['-drive', `id=home,if=none,format=qcow2,file=${DISK},cache=unsafe,file.locking=off`],
+        [
+          '-drive',
+          `id=home,if=none,format=qcow2,file=${DISK},cache=unsafe,werror=report,file.locking=off`,
+        ],
         ['-device', 'virtio-blk-device,drive=home'],
         ['-global', 'migration.send-configuration=off'],
         ['-machine', 'suppress-vmdesc=on'],

@@ -5,7 +5,7 @@ import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { IMAGE_FILES } from './engine.ts'
 import type { Language } from './protocol.ts'
-import { hashFile, hasCode, makeFolder, persist, share } from './files.ts'
+import { hashFile, hasCode, makeFolder, persist, share, withRoom } from './files.ts'
 
 /** What an image is of, beside its files. */
 export type About = {
@@ -70,14 +70,17 @@ export async function openSnapshotStore(home: string): Promise<SnapshotStore> {
       const id = idOf(text)
       const path = join(home, id)
       // What is there may be no longer what it was.
-      const faults = await faultsOf(path, files)
-      if (faults.length > 0) await rm(path, { recursive: true, force: true })
-      await makeFolder(path, async (unfinished) => {
-        for (const name of IMAGE_FILES) await share(join(folder, name), join(unfinished, name))
-        await writeFile(join(unfinished, MANIFEST), text)
-        const names = [...IMAGE_FILES, MANIFEST]
-        await persist([...names.map((name) => join(unfinished, name)), unfinished])
-      })
+      const told = await readFile(join(path, MANIFEST), 'utf8').catch(missing)
+      if (told !== text || (await faultsOf(path, files)).length > 0)
+        await rm(path, { recursive: true, force: true })
+      await withRoom(path, () =>
+        makeFolder(path, async (unfinished) => {
+          for (const name of IMAGE_FILES) await share(join(folder, name), join(unfinished, name))
+          await writeFile(join(unfinished, MANIFEST), text)
+          const names = [...IMAGE_FILES, MANIFEST]
+          await persist([...names.map((name) => join(unfinished, name)), unfinished])
+        }),
+      )
       await persist([home])
       return { id, bytes }
     },
