@@ -118,6 +118,7 @@ export function createMirror({
     if (top.hash !== verified && (top.parentHash !== verified || verified === null))
       state = await checkWindow(state)
     verified = top.hash
+    if (state.head?.hash === top.hash) return { kind: 'current', block: state.head }
     const behind = (reason: string): Tick => ({
       kind: 'behind',
       block: state?.head ?? null,

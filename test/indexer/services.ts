@@ -66,6 +66,11 @@ export async function startAnalytics(
   })
 }
 
+/** Starts analytics with what is given and nothing else, to see it refuse. */
+export function startAnalyticsBare(environment: Record<string, string>): Service {
+  return start(ANALYTICS, 0, { ANALYTICS_PORT: '0', ...environment })
+}
+
 function start(entry: string, port: number, environment: Record<string, string>): Service {
   const child = spawn(process.execPath, [entry], {
     env: { ...process.env, ...environment, MULTIVERSE_SUPERVISED: '1' },
