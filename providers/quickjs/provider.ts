@@ -33,6 +33,8 @@ const ID = 'quickjs'
 const DEFAULT_LIMITS: Limits = { timeMs: 10_000, memoryBytes: 67_108_864 }
 const DEFAULT_RESIDENTS = 64
 const MAX_BRANCHES = 10_000
+/** Instances each worker makes before it is asked for any. */
+const WARM_INSTANCES = 4
 const MAX_CODE_BYTES = 4_194_304
 /** A worker that is this much over the time limit is stuck in one long step of the engine, and is ended. */
 const GRACE_MS = 1_000
@@ -395,14 +397,28 @@ async function open(config: ProviderConfig, options: QuickjsOptions): Promise<Se
     module: await loadModule(),
     maxResidents: options.maxResidents ?? DEFAULT_RESIDENTS,
   }
-  const pool = createPool(options.workers ?? availableParallelism(), () => spawn(workerData))
+  const size = options.workers ?? availableParallelism()
+  const pool = createPool(size, () => spawn(workerData))
   try {
     const { answer } = await pool.perform({ kind: 'boot' })
+    await warm(pool, answer.image, size)
     return { pool, store, limits, empty: answer.image }
   } catch (error) {
     await pool.close(notInitialised())
     throw error
   }
+}
+
+/**
+ * Has every worker make a few instances and put them by: the first branch of a process would otherwise pay for making them
+ * and for code that never ran, ten times what branching costs later.
+ */
+async function warm(pool: Pool, image: Image, workers: number): Promise<void> {
+  const worlds = Array.from({ length: workers * WARM_INSTANCES }, (_, index) => `warm:${index}`)
+  const placed = await Promise.all(
+    worlds.map((world) => pool.perform({ kind: 'restore', world, image })),
+  )
+  for (const [index, { seat }] of placed.entries()) pool.drop(seat, worlds[index]!)
 }
 
 /** The one build of the engine, compiled once for all workers. */
