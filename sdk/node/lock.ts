@@ -84,18 +84,19 @@ async function isAlive({ pid, startedAt }: Holder): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
   }
-  const now = await startTime(pid)
-  return startedAt === null || now === null || now === startedAt
+  return startedAt === null || (await startTime(pid)) === startedAt
 }
 
-/** When a process started, as the kernel counts it; null where there is no procfs. */
+/** When a process started, as the kernel counts it; null when it has ended, or where there is no procfs. */
 export async function startTime(pid: number): Promise<string | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
     // The command name, in parentheses, may hold spaces; field 22 is the 20th after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    // ESRCH: it ended between the file being opened and read.
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return null
     throw error
   }
 }
