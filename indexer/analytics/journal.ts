@@ -88,20 +88,14 @@ async function append(
     )
   const next = { keeperId, epoch, seq: entries.at(-1)!.seq }
   await database.write(async (tx) => {
-    for (const entry of entries) {
-      await tx.run(
-        'INSERT INTO journal VALUES ($1, $2, $3, $4::TIMESTAMP, $5, $6) ON CONFLICT DO NOTHING',
-        [
-          keeperId,
-          epoch,
-          entry.seq,
-          timestamp(entry.at),
-          entry.event.kind,
-          JSON.stringify(entry.event),
-        ],
-      )
-      await apply(tx, entry)
-    }
+    await tx.run(
+      `INSERT INTO journal SELECT $1, $2, r.seq, r.at, r.kind, r.event
+       FROM (SELECT unnest(from_json($3::JSON,
+         '[{"seq":"UBIGINT","at":"TIMESTAMP","kind":"VARCHAR","event":"JSON"}]')) AS r)
+       ON CONFLICT DO NOTHING`,
+      [keeperId, epoch, JSON.stringify(entries.map((entry) => journalRow(entry)))],
+    )
+    for (const entry of entries) await apply(tx, entry)
     if (entries.some(({ event }) => event.kind === 'partition.resolved')) await fillExtractedWev(tx)
     await tx.run(
       `INSERT INTO keepers VALUES ($1, $2, $3)
@@ -110,6 +104,10 @@ async function append(
     )
   })
   return next
+}
+
+function journalRow({ seq, at, event }: JournalEntry) {
+  return { seq, at: timestamp(at), kind: event.kind, event }
 }
 
 /** Every keeper's cursor. */
