@@ -95,6 +95,7 @@ export function createQuickjsProvider(options: QuickjsOptions = {}): WorldRuntim
       opening = mine
       try {
         const opened = await mine
+        links.open(config.dataDir)
         if (opening === mine) session = opened
       } catch (error) {
         if (opening === mine) opening = null
@@ -125,14 +126,20 @@ export function createQuickjsProvider(options: QuickjsOptions = {}): WorldRuntim
 
     deleteLink: async (link) => {
       ready()
-      links.remove(link)
-      for (const { component, controller } of calls)
-        if (component !== undefined && !links.permits(component))
-          controller.abort(linkDenied(component))
+      try {
+        links.remove(link)
+      } finally {
+        // Rights end even when the disk cannot be told.
+        for (const { component, controller } of calls)
+          if (component !== undefined && !links.permits(component))
+            controller.abort(linkDenied(component))
+      }
     },
 
     create: async (request) => {
       const { seed, key } = request
+      if (request.origin !== undefined)
+        throw new MultiverseError('UNSUPPORTED', `${ID} worlds start from no chain`)
       if (seed < 0n || seed >= 2n ** 64n)
         throw invalid(`seed ${seed} is not an unsigned 64-bit number`)
       const instances = await call('create', null, request, (signal) =>
