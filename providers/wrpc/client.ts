@@ -1,0 +1,197 @@
+import { connect, type Socket } from 'node:net'
+import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { CallOptions, WorldRuntimeProvider } from '../provider.ts'
+import { type Address, formatAddress } from './address.ts'
+import { decode, encode, toKebab } from './codec.ts'
+import { createResponseParser, encodeFrame, encodeHeader } from './frames.ts'
+import {
+  fromFailure,
+  type FunctionName,
+  functionOf,
+  INSTANCE,
+  type Parameters,
+  type Value,
+} from './interface.ts'
+
+/** How long answers may take, milliseconds. */
+export type ConnectOptions = {
+  /** All calls but `execute`; and what `execute` may take beyond its time limit. */
+  answerMs?: number
+  /** An `execute` without a time limit of its own. */
+  executeMs?: number
+}
+
+const ANSWER_MS = 60_000
+const EXECUTE_MS = 900_000
+/** How long a call that was called off may take to say how it ended. */
+const CANCEL_MS = 5_000
+
+/**
+ * A provider that is served elsewhere, as if it were here. Each call has a connection of its own. Calls on one instance are
+ * sent one after the other, since connections do not keep their order.
+ *
+ * A call that is aborted is called off there, and ends as it ended there: it has either happened or not. Beside the contract's
+ * codes: PROVIDER_FAILED (retryable when the provider cannot be reached), RPC_MALFORMED (it answers what makes no sense).
+ * @throws the same, when it cannot be asked what it is
+ */
+export async function connectProvider(
+  address: Address,
+  { answerMs = ANSWER_MS, executeMs = EXECUTE_MS }: ConnectOptions = {},
+): Promise<WorldRuntimeProvider> {
+  const turns = new Map<string, Promise<unknown>>()
+  const invoke = <name extends FunctionName>(
+    name: name,
+    parameters: Parameters<name>,
+    { signal, ms = answerMs }: CallOptions & { ms?: number } = {},
+  ) => call(address, name, parameters, ms, signal)
+  const { id, name, trit, capabilities } = await invoke('describe', {})
+
+  /** Sends a call on an instance when the one before has ended. */
+  function inTurn<result>(
+    instanceId: string,
+    signal: AbortSignal | undefined,
+    send: () => Promise<result>,
+  ): Promise<result> {
+    const before = turns.get(instanceId) ?? Promise.resolve()
+    const sent = before.then(() => {
+      if (signal?.aborted === true) throw aborted(signal)
+      return send()
+    })
+    const turn = sent.then(
+      () => undefined,
+      () => undefined,
+    )
+    turns.set(instanceId, turn)
+    void turn.then(() => {
+      if (turns.get(instanceId) === turn) turns.delete(instanceId)
+    })
+    return Promise.race([sent, whenAborted(signal, before)])
+  }
+
+  return {
+    id,
+    name,
+    trit,
+    init: async (config) => void (await invoke('init', { config })),
+    shutdown: async () => void (await invoke('shutdown', {})),
+    receiveLinkConfig: async (link) => void (await invoke('receiveLinkConfig', { link })),
+    deleteLink: async (link) => void (await invoke('deleteLink', { link })),
+    create: async ({ signal, ...options }) => invoke('create', { options }, given(signal)),
+    snapshot: async (instanceId, { signal } = {}) =>
+      inTurn(instanceId, signal, () => invoke('snapshot', { instanceId }, given(signal))),
+    forget: async (snapshotId) => void (await invoke('forget', { snapshotId })),
+    branch: async (snapshotId, count, { signal, ...options } = {}) =>
+      invoke('branch', { snapshotId, count, options }, given(signal)),
+    execute: async (instanceId, code, { signal, ...options } = {}) => {
+      const ms = Number.isFinite(options.timeMs)
+        ? (options.timeMs ?? 0) + answerMs
+        : executeMs + answerMs
+      return inTurn(instanceId, signal, () =>
+        invoke('execute', { instanceId, code, options }, { ...given(signal), ms }),
+      )
+    },
+    merge: (instanceIds, oracle) => invoke('merge', { instanceIds: [...instanceIds], oracle }),
+    destroy: async (instanceId) => void (await invoke('destroy', { instanceId })),
+    list: () => invoke('instances', {}),
+    capabilities: () => ({ ...capabilities, languages: [...capabilities.languages] }),
+  }
+}
+
+function given(signal: AbortSignal | undefined): CallOptions {
+  return signal === undefined ? {} : { signal }
+}
+
+/** Rejects when the signal says so before `before` has ended; never resolves. */
+function whenAborted(signal: AbortSignal | undefined, before: Promise<unknown>): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal === undefined) return
+    const leave = () => reject(aborted(signal))
+    signal.addEventListener('abort', leave)
+    void before.then(() => signal.removeEventListener('abort', leave))
+  })
+}
+
+async function call<name extends FunctionName>(
+  address: Address,
+  name: name,
+  parameters: Parameters<name>,
+  ms: number,
+  signal: AbortSignal | undefined,
+): Promise<Value<name>> {
+  const { cancelAt, parameters: codec, result } = functionOf(name)
+  if (signal?.aborted === true) throw aborted(signal)
+  const request = Buffer.concat([
+    encodeHeader({ instance: INSTANCE, name: toKebab(name) }),
+    encodeFrame({ path: [], data: encode(codec, parameters) }),
+  ])
+  const where = `${name} at ${formatAddress(address)}`
+  const data = await exchange(address, where, request, cancelAt, ms, signal)
+  const answer = decode(result, data)
+  if ('failure' in answer) throw fromFailure(answer.failure)
+  return answer.ok
+}
+
+/** Sends a request and gives the data of the answer. */
+function exchange(
+  address: Address,
+  where: string,
+  request: Buffer,
+  cancelAt: number | null,
+  ms: number,
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const socket: Socket = connect({ ...address, allowHalfOpen: true })
+    const parser = createResponseParser()
+    const data: Uint8Array[] = []
+    const late = () => fail(unreachable(`${where} has not answered for ${ms} ms`))
+    let timer = setTimeout(late, Math.min(ms, 2 ** 31 - 1))
+    const cancel = () => {
+      if (cancelAt === null) return
+      socket.write(encodeFrame({ path: [cancelAt], data: new Uint8Array() }))
+      clearTimeout(timer)
+      timer = setTimeout(() => fail(aborted(signal)), CANCEL_MS)
+    }
+    const settle = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', cancel)
+      socket.destroy()
+    }
+    const fail = (error: unknown) => {
+      settle()
+      reject(error)
+    }
+    signal?.addEventListener('abort', cancel)
+    socket.on('error', (error) => fail(unreachable(`${where}: ${oneLine(error)}`, error)))
+    socket.on('data', (piece) => {
+      try {
+        for (const { path, data: part } of parser.push(piece))
+          if (path.length === 0) data.push(part)
+      } catch (error) {
+        fail(error)
+      }
+    })
+    socket.once('close', () => fail(unreachable(`${where} ended without an answer`)))
+    socket.once('end', () => {
+      if (!parser.isWhole() || data.length === 0)
+        return fail(unreachable(`${where} ended in the middle of its answer`))
+      settle()
+      return resolve(Buffer.concat(data))
+    })
+    socket.write(request)
+    // Nothing more will come, unless the call may have to be called off.
+    if (cancelAt === null) socket.end()
+  })
+}
+
+function aborted(signal: AbortSignal | undefined): MultiverseError {
+  const cause: unknown = signal?.reason
+  return new MultiverseError('ABORTED', 'the call was aborted by its caller', {
+    cause,
+    isRetryable: true,
+  })
+}
+
+function unreachable(text: string, cause?: unknown): MultiverseError {
+  return new MultiverseError('PROVIDER_FAILED', text, { cause, isRetryable: true })
+}

@@ -1,0 +1,289 @@
+import type { Hex } from 'viem'
+import type { Trit } from '../../sdk/gf3.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type {
+  BranchOptions,
+  Capabilities,
+  CreateOptions,
+  ExecuteOptions,
+  ExecutionResult,
+  Instance,
+  LinkConfig,
+  OracleResult,
+  Origin,
+  ProviderConfig,
+  Snapshot,
+} from '../provider.ts'
+import {
+  bool,
+  type Codec,
+  type Declaration,
+  f64,
+  type Fields,
+  future,
+  list,
+  malformed,
+  mapped,
+  option,
+  record,
+  type Result,
+  result,
+  s8,
+  string,
+  toKebab,
+  tuple,
+  u32,
+  u64,
+  unit,
+} from './codec.ts'
+
+/** The package and interface whose functions are called. */
+export const INSTANCE = 'multiverse:world-runtime/provider@0.1.0'
+
+/** A failure on its way. `cause` is JSON text. */
+export type Failure = { code: string; message: string; isRetryable: boolean; cause: string | null }
+
+const failure: Codec<Failure> = record('failure', {
+  code: string,
+  message: string,
+  isRetryable: bool,
+  cause: option(string),
+})
+
+export function toFailure(error: unknown): Failure {
+  if (!isMultiverseError(error))
+    return { code: 'PROVIDER_FAILED', message: oneLine(error), isRetryable: false, cause: null }
+  const { code, message, isRetryable, cause } = error
+  return { code, message, isRetryable, cause: toText(cause) }
+}
+
+export function fromFailure({ code, message, isRetryable, cause }: Failure): MultiverseError {
+  return new MultiverseError(code, message, {
+    isRetryable,
+    ...(cause === null ? {} : { cause: parseJson(cause) }),
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw malformed('a value is not JSON', cause)
+  }
+}
+
+/** Errors travel as their message, and what JSON cannot say does not travel. */
+function toText(cause: unknown): string | null {
+  if (cause === undefined) return null
+  try {
+    return JSON.stringify(cause instanceof Error ? cause.message : cause) ?? null
+  } catch {
+    return null
+  }
+}
+
+/** Without the names whose value is null: what is absent on the wire is absent in the object. */
+type Present<values> = { [name in keyof values]: Exclude<values[name], null> }
+function present<values extends object>(values: values): Partial<Present<values>> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== null),
+  ) as Partial<Present<values>>
+}
+
+const hex = mapped(
+  string,
+  (value: Hex) => value,
+  (value) => value as Hex,
+)
+const pairs = mapped(
+  list(tuple(string, string)),
+  (value: Record<string, string>) => Object.entries(value),
+  (value) => Object.fromEntries(value),
+)
+const json = mapped(string, (value: unknown) => JSON.stringify(value), parseJson)
+const count = mapped(
+  u64,
+  (value: number) => BigInt(value),
+  (value) => Number(value),
+)
+
+const limits = record('limits', { timeMs: option(f64), memoryBytes: option(f64) })
+
+const config: Codec<ProviderConfig> = mapped(
+  record('provider-config', { dataDir: string, limits: option(limits) }),
+  ({ dataDir, limits: given }) => ({
+    dataDir,
+    limits:
+      given === undefined
+        ? null
+        : { timeMs: given.timeMs ?? null, memoryBytes: given.memoryBytes ?? null },
+  }),
+  ({ dataDir, limits: given }) => ({
+    dataDir,
+    ...(given === null ? {} : { limits: present(given) }),
+  }),
+)
+
+const link: Codec<LinkConfig> = record('link-config', {
+  source: string,
+  target: string,
+  name: string,
+  config: pairs,
+})
+
+const origin: Codec<Origin> = record('origin', { url: string, blockNumber: count, blockHash: hex })
+
+/** Options without what cannot travel: a signal becomes the call's `cancel`. */
+type Sent<options> = Omit<options, 'signal'>
+
+const createOptions: Codec<Sent<CreateOptions>> = mapped(
+  record('create-options', {
+    key: option(string),
+    seed: u64,
+    component: option(string),
+    origin: option(origin),
+  }),
+  ({ key, seed, component, origin }) => ({
+    key: key ?? null,
+    seed,
+    component: component ?? null,
+    origin: origin ?? null,
+  }),
+  ({ seed, ...rest }) => ({ seed, ...present(rest) }),
+)
+
+const branchOptions: Codec<Sent<BranchOptions>> = mapped(
+  record('branch-options', { key: option(string), component: option(string) }),
+  ({ key, component }) => ({ key: key ?? null, component: component ?? null }),
+  present,
+)
+
+const executeOptions: Codec<Sent<ExecuteOptions>> = mapped(
+  record('execute-options', {
+    timeMs: option(f64),
+    memoryBytes: option(f64),
+    component: option(string),
+  }),
+  ({ timeMs, memoryBytes, component }) => ({
+    timeMs: timeMs ?? null,
+    memoryBytes: memoryBytes ?? null,
+    component: component ?? null,
+  }),
+  present,
+)
+
+const instance: Codec<Instance> = record('instance', {
+  id: string,
+  providerId: string,
+  snapshotId: option(string),
+  bootMs: f64,
+})
+
+const snapshot: Codec<Snapshot> = record('snapshot-info', {
+  id: string,
+  stateRoot: hex,
+  bytes: count,
+  tookMs: f64,
+})
+
+const execution: Codec<ExecutionResult> = record('execution-result', {
+  value: json,
+  stdout: string,
+  stderr: string,
+  exitCode: u32,
+  stateRoot: hex,
+  tookMs: f64,
+})
+
+const oracle: Codec<OracleResult> = record('oracle-result', { winner: string })
+
+const capabilities: Codec<Capabilities> = mapped(
+  record('capabilities', {
+    snapshot: bool,
+    branch: bool,
+    execute: bool,
+    merge: bool,
+    languages: list(string),
+    isolation: string,
+    deterministic: bool,
+    origin: option(bool),
+  }),
+  (value) => ({ ...value, origin: value.origin ?? null }),
+  ({ origin: canStart, ...rest }) => ({
+    ...rest,
+    ...(canStart === null ? {} : { origin: canStart }),
+  }),
+)
+
+/** What a provider says of itself without being asked. */
+export type Description = { id: string; name: string; trit: Trit; capabilities: Capabilities }
+
+const description: Codec<Description> = record('description', {
+  id: string,
+  name: string,
+  trit: mapped(
+    s8,
+    (value: Trit) => value,
+    (value) => value as Trit,
+  ),
+  capabilities,
+})
+
+/** A function of the interface. One that can be cancelled has a last parameter for it: a future. */
+type Function<parameters, value> = {
+  parameters: Codec<parameters>
+  result: Codec<Result<value, Failure>>
+  /** The place of the future among the parameters; null when there is none. */
+  cancelAt: number | null
+  wit: string
+  declares: readonly Declaration[]
+}
+
+function define<parameters extends object, value>(
+  fields: Fields<parameters>,
+  value: Codec<value>,
+  isCancellable = false,
+): Function<parameters, value> {
+  const all = isCancellable ? { ...fields, cancel: future } : fields
+  const parameters = record('parameters', all)
+  const entries = Object.entries<Codec<unknown>>(all as unknown as Record<string, Codec<unknown>>)
+  const answer = result(value, failure)
+  const wit = entries.map(([name, codec]) => `${toKebab(name)}: ${codec.wit}`).join(', ')
+  return {
+    parameters,
+    result: answer,
+    cancelAt: isCancellable ? entries.length - 1 : null,
+    wit: `func(${wit}) -> ${answer.wit}`,
+    declares: [...entries.flatMap(([, codec]) => codec.declares), ...answer.declares],
+  }
+}
+
+/** The functions by their names in camel case; on the wire and in WIT they are in kebab case. */
+export const FUNCTIONS = {
+  describe: define({}, description),
+  init: define({ config }, unit),
+  shutdown: define({}, unit),
+  receiveLinkConfig: define({ link }, unit),
+  deleteLink: define({ link }, unit),
+  create: define({ options: createOptions }, instance, true),
+  snapshot: define({ instanceId: string }, snapshot, true),
+  forget: define({ snapshotId: string }, unit),
+  branch: define({ snapshotId: string, count: u32, options: branchOptions }, list(instance), true),
+  execute: define({ instanceId: string, code: string, options: executeOptions }, execution, true),
+  merge: define({ instanceIds: list(string), oracle }, instance),
+  destroy: define({ instanceId: string }, unit),
+  instances: define({}, list(instance)),
+} as const
+
+export type FunctionName = keyof typeof FUNCTIONS
+export type Parameters<name extends FunctionName> =
+  (typeof FUNCTIONS)[name]['parameters'] extends Codec<infer parameters> ? parameters : never
+export type Value<name extends FunctionName> =
+  (typeof FUNCTIONS)[name]['result'] extends Codec<Result<infer value, Failure>> ? value : never
+
+/** A function by its name, as the type of that name has it. */
+export function functionOf<name extends FunctionName>(
+  name: name,
+): Function<Parameters<name>, Value<name>> {
+  return FUNCTIONS[name] as unknown as Function<Parameters<name>, Value<name>>
+}
