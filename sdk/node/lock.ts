@@ -87,12 +87,16 @@ async function isAlive({ pid, startedAt }: Holder): Promise<boolean> {
   return startedAt === null || (await startTime(pid)) === startedAt
 }
 
-/** When a process started, as the kernel counts it; null when it has ended, or where there is no procfs. */
+/**
+ * When a process started, as the kernel counts it; null when it has ended, or where there is no procfs. One whose end
+ * nobody has taken note of, as may be for long in a container, has ended too.
+ */
 export async function startTime(pid: number): Promise<string | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    // The command name, in parentheses, may hold spaces; field 22 is the 20th after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    // The command name, in parentheses, may hold spaces; the state follows it, and field 22 is the 20th after it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null)
   } catch (error) {
     // ESRCH: it ended between the file being opened and read.
     const { code } = error as NodeJS.ErrnoException

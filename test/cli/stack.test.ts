@@ -97,6 +97,19 @@ test('ends what is left of an earlier run, and never a process that only has its
   expect(stranger.exitCode ?? stranger.signalCode).toBeNull()
 })
 
+test('a process whose end nobody took note of has ended', async () => {
+  // The shell becomes a program that never asks after its child.
+  const parent = spawn('sh', ['-c', 'sleep 0.2 & exec sleep 60'], { stdio: 'ignore' })
+  children.push(parent)
+  await until(async () => (await childrenOf(parent.pid!)).length === 1)
+  const [pid] = await childrenOf(parent.pid!)
+  const record = await describeProcess('child', pid!)
+  expect(await isRunning(record)).toBe(true)
+  await until(async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).includes(') Z '))
+  expect(await isRunning(record)).toBe(false)
+  expect(await reap([record])).toEqual([])
+})
+
 describe('a process that ends by itself', () => {
   const said: string[] = []
   const supervise = () =>

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { closedFormOptimum } from '../../cli/scenario/checks.ts'
 import type { Summary } from '../../cli/scenario/summary.ts'
-import { readStack } from '../../cli/stack/record.ts'
+import { isRunning, readStack } from '../../cli/stack/record.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
 
 // `multiverse demo` with a place for temporary files of its own, so that what it leaves is seen.
@@ -88,6 +88,6 @@ test('ended in the middle, demo leaves neither a process nor a file', async () =
   await once(child, 'close')
   expect(stderr).toContain('error INTERRUPTED: ended before it was done\n')
   expect(child.exitCode).toBe(1)
-  for (const { pid } of record.processes) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  for (const each of record.processes) expect(await isRunning(each)).toBe(false)
   expect(await readdir(place)).toEqual([])
 })

@@ -15,7 +15,12 @@ import { type Outcome, pigouSpec } from '../../cli/scenario/spec.ts'
 import type { Summary } from '../../cli/scenario/summary.ts'
 import { createAnalyticsApi, createKeeperApi } from '../../cli/services.ts'
 import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
-import { readStack, type StackRecord } from '../../cli/stack/record.ts'
+import {
+  isRunning,
+  type ProcessRecord,
+  readStack,
+  type StackRecord,
+} from '../../cli/stack/record.ts'
 import { localAccount } from '../../cli/wallets.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { readDeployment } from '../../sdk/node/data.ts'
@@ -46,7 +51,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   up.child.kill('SIGKILL')
-  await allEnded(await pids())
+  await allEnded(await processes())
   for (const folder of [dataDir, specDir]) await rm(folder, { recursive: true, force: true })
 })
 
@@ -83,30 +88,26 @@ async function json<T>(line: string): Promise<T> {
   return lastJson(ran) as T
 }
 
-/** Every process of the stack but the supervisor. */
-async function pids(): Promise<Map<string, number>> {
+/** Every process of the stack but the supervisor, by name. */
+async function processes(): Promise<Map<string, ProcessRecord>> {
   const record = await readStack(dataDir)
-  return new Map(record?.processes.map(({ name, pid }) => [name, pid]))
+  return new Map(record?.processes.map((each) => [each.name, each]))
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+async function running(records: Map<string, ProcessRecord>): Promise<string[]> {
+  const states = await Promise.all([...records.values()].map(isRunning))
+  return [...records.keys()].filter((_, index) => states[index])
 }
 
-async function allEnded(processes: Map<string, number>): Promise<void> {
-  while ([...processes.values()].some(isAlive)) await sleep(50)
+async function allEnded(records: Map<string, ProcessRecord>): Promise<void> {
+  while ((await running(records)).length > 0) await sleep(50)
 }
 
 const PROCESSES = ['chain', 'chain.inner', 'indexer', 'keeper', 'analytics']
 
 test('up runs everything, and the default scenario once', async () => {
   const { urls, scenario, deployment } = up.ready
-  expect([...(await pids()).keys()].toSorted()).toEqual(
+  expect([...(await processes()).keys()].toSorted()).toEqual(
     expect.arrayContaining(PROCESSES.toSorted()),
   )
   expect(urls.rpc).toBe(`http://127.0.0.1:${base}`)
@@ -264,7 +265,7 @@ test('void comes true: everything the scenario claims holds', async () => {
 })
 
 test('chaos comes true while the keeper is killed three times: same books, one report, one answer', async () => {
-  const before = (await pids()).get('keeper')
+  const before = (await processes()).get('keeper')?.pid
   const { checks, killed } = await play('chaos', 2, [/^asked/, /reported in/, /^answered/])
   expect(killed.length).toBeGreaterThanOrEqual(2)
   expect(killed).toContain(before)
@@ -292,13 +293,13 @@ test('a second stack is refused: on the same folder, and on the same ports', asy
 })
 
 test('Ctrl-C ends every process, and the next start goes on where it was', async () => {
-  const processes = await pids()
+  const records = await processes()
   const client = createReadClient(up.ready.urls.rpc)
   const block = await getBlockNumber(client)
   const shown = await json('balance --owner alice')
   up.child.kill('SIGINT')
   expect(await once(up.child, 'exit')).toEqual([0, null])
-  expect([...processes.values()].filter(isAlive)).toEqual([])
+  expect(await running(records)).toEqual([])
   expect((await run('balance')).code).toBe(4)
 
   const { scenario } = up.ready
@@ -311,11 +312,11 @@ test('Ctrl-C ends every process, and the next start goes on where it was', async
 })
 
 test('a killed supervisor leaves no process behind, and what it wrote can be begun anew', async () => {
-  const processes = await pids()
-  expect([...processes.keys()]).toEqual(expect.arrayContaining(PROCESSES))
+  const records = await processes()
+  expect([...records.keys()]).toEqual(expect.arrayContaining(PROCESSES))
   up.child.kill('SIGKILL')
   await once(up.child, 'exit')
-  await allEnded(processes)
+  await allEnded(records)
 
   await rm(join(dataDir, 'chain'), { recursive: true })
   const other = await multiverse(['up', '--data', dataDir, '--port-base', `${base}`])
@@ -333,13 +334,13 @@ test('a killed supervisor leaves no process behind, and what it wrote can be beg
 })
 
 test('a chain that dies ends the stack, which says so', async () => {
-  const processes = await pids()
+  const records = await processes()
   let stderr = ''
   up.child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  process.kill(processes.get('chain.inner')!, 'SIGKILL')
+  process.kill(records.get('chain.inner')!.pid, 'SIGKILL')
   expect(await once(up.child, 'exit')).toEqual([1, null])
   expect(stderr).toMatch(
     /^error CHILD_DIED: chain ended with code 1: error CHAIN_DIED: anvil ended with SIGKILL$/m,
   )
-  await allEnded(processes)
+  await allEnded(records)
 })
