@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
-import { MultiverseError } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import type {
   ExecutionResult,
   Instance,
@@ -38,7 +38,7 @@ const MAX_RESULT_BYTES = 1_048_576
 /** What gVisor's own part of a world may take for tables and garbage of its own. */
 const MARGIN_BYTES = 67_108_864
 /** A world whose way from its image is longer than this gets a new one before it goes on. */
-const REPLAY_MS = 5_000
+const MAX_WAY = { ms: 5_000, steps: 256 }
 
 /** For what is the provider's own doing. */
 const UNBOUND = { timeMs: 30_000, maxBytes: Number.POSITIVE_INFINITY }
@@ -157,7 +157,7 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
       return calls.perform('snapshot', instanceId, request, (signal) =>
         inTurn(instanceId, async (world): Promise<Snapshot> => {
           signal.throwIfAborted()
-          if (world.since.length > 0) await capture(world)
+          if (world.since.length > 0) await capture(world, signal)
           signal.throwIfAborted()
           await ready().store.put(world.base)
           const { root } = world
@@ -275,11 +275,12 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
     const births = Array.from({ length: count }, async (): Promise<World> => {
       const id = randomUUID()
       const folder = join(session.folder, id)
+      const base = await borrow(image, folder)
       const world: World = {
         instance: { id, providerId: ID, snapshotId, bootMs: 0 },
         key,
         folder,
-        base: await borrow(image, join(folder, 'first')),
+        base,
         since: [],
         root: image.about.root,
         isOpaque: false,
@@ -319,9 +320,11 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
     signal: AbortSignal,
   ): Promise<ExecutionResult> {
     signal.throwIfAborted()
-    const wayMs = world.since.reduce((sum, { tookMs }) => sum + tookMs, 0)
+    const steps = world.since.length
+    const ms = world.since.reduce((sum, { tookMs }) => sum + tookMs, 0)
     // What may not repeat itself, or not soon, is not left to be done again.
-    if (world.since.length > 0 && (world.isOpaque || wayMs > REPLAY_MS)) await capture(world)
+    if (steps > 0 && (world.isOpaque || ms > MAX_WAY.ms || steps >= MAX_WAY.steps))
+      await capture(world, signal)
     const live = await wake(world, signal)
     const maxBytes = ready().factory.bare.about.usedBytes + request.memoryBytes + MARGIN_BYTES
     signal.throwIfAborted()
@@ -373,38 +376,40 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
   }
 
   /**
-   * The world's container, brought back when it has none.
-   * @throws PROVIDER_FAILED, SNAPSHOT_CORRUPT; where trying again cannot help, the world is ended
+   * The world's container, brought back when it has none. A world that trying again cannot bring back is ended.
+   * @throws PROVIDER_FAILED, SNAPSHOT_CORRUPT
    */
-  async function wake(world: World, signal?: AbortSignal): Promise<Sandbox> {
+  async function wake(world: World, signal: AbortSignal): Promise<Sandbox> {
     if (world.live !== null && !world.live.hasEnded) return world.live
     await world.live?.kill()
     world.live = null
     let live: Sandbox | null = null
-    let isHopeless = true
     try {
       await openImage(world.base.folder)
-      isHopeless = false
       live = await ready().factory.restore(world.base, signal)
-      isHopeless = true
-      for (const step of world.since) await repeat(world, live, step)
+      for (const step of world.since) await repeat(world, live, step, signal)
     } catch (error) {
       await live?.kill()
-      if (isHopeless) void end(world, error)
+      const mayHelp = signal.aborted || (isMultiverseError(error) && error.isRetryable)
+      if (!mayHelp) void end(world, error)
       throw error
     }
     world.live = live
     return live
   }
 
-  async function repeat(world: World, live: Sandbox, { request, tookMs }: Step): Promise<void> {
+  async function repeat(
+    world: World,
+    live: Sandbox,
+    { request, tookMs }: Step,
+    signal: AbortSignal,
+  ): Promise<void> {
     const fault = (why: string) =>
       new MultiverseError(
         'PROVIDER_FAILED',
         `world ${world.instance.id} cannot be brought back, as its programs do not repeat: ${why}`,
       )
-    const bounds = { ...UNBOUND, timeMs: 4 * tookMs + REPLAY_MS }
-    const { signal } = new AbortController()
+    const bounds = { ...UNBOUND, timeMs: UNBOUND.timeMs + 4 * tookMs }
     const answer = await withinBounds(live, bounds, signal, () => live.ask(request))
     if (answer.kind !== 'done') throw fault(`one is ${answer.kind} now`)
     const isLast = request === world.since.at(-1)?.request
@@ -413,8 +418,8 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
   }
 
   /** Makes the present state the world's image. Its container ends. */
-  async function capture(world: World): Promise<void> {
-    const live = await wake(world)
+  async function capture(world: World, signal: AbortSignal): Promise<void> {
+    const live = await wake(world, signal)
     const { base } = world
     try {
       const folder = join(world.folder, randomUUID())
@@ -457,8 +462,9 @@ export function createGvisorProvider(options: GvisorOptions = {}): WorldRuntimeP
 /** A snapshot may be let go at any time; what is made of it has its own hold on it. */
 async function borrow(image: Image, folder: string): Promise<Image> {
   try {
-    return await linkImage(image, folder)
+    return await linkImage(image, join(folder, 'first'))
   } catch (error) {
+    await rm(folder, { recursive: true, force: true })
     throw isMissing(error) ? unknownSnapshot(image.about.root) : error
   }
 }

@@ -464,7 +464,9 @@ ask()`
       })
     })
 
-    it('leave nothing behind', async () => {
+    it(`leave nothing behind after ${CYCLES} rounds`, { timeout: CYCLES * 30_000 }, async () => {
+      const memory: number[] = []
+      const before = await readdir(join(dataDir, 'snapshots'))
       for (let cycle = 0; cycle < CYCLES; cycle++) {
         const id = await born()
         const { id: snapshotId } = await provider.snapshot(id)
@@ -473,12 +475,17 @@ ask()`
         await provider.execute(id, '1')
         for (const { id } of await provider.list()) await provider.destroy(id)
         await provider.forget(snapshotId)
+        memory.push(process.memoryUsage().rss)
       }
       expect(await processesNaming(dataDir)).toEqual([])
       const [session = ''] = await readdir(join(dataDir, 'sessions'))
       const left = await readdir(join(dataDir, 'sessions', session))
       expect(left.filter((name) => !name.startsWith('bundle-'))).toEqual(['owner.json', 'state'])
       expect(await readdir(join(dataDir, 'sessions', session, 'state'))).toEqual([])
+      expect(await readdir(join(dataDir, 'snapshots'))).toEqual(before)
+      // The first rounds fill what is kept for good.
+      const settled = memory[Math.min(9, CYCLES - 1)] ?? 0
+      expect((memory.at(-1) ?? 0) - settled).toBeLessThan(67_108_864)
     })
   })
 
