@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import type { Lane } from './lane.ts'
+
+// What a verifier's process and this one say to each other.
+
+/** How a process makes a provider: by its name, or by a module that exports `createProvider`. */
+export type Source = { id: string; module: string | null; dataDir: string }
+
+export type Task = {
+  id: number
+  source: Source
+  from: Lane['from']
+  codes: string[]
+  limits: { timeMs?: number; memoryBytes?: number }
+}
+
+/** What a process is told: to do a task, or to leave off. */
+export type Order = ({ kind: 'task' } & Task) | { kind: 'stop'; id: number }
+
+/** What a process tells: it can begin; a step was done; the task is over; it could not begin at all. */
+export const notice = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('ready') }),
+  z.strictObject({
+    kind: z.literal('done'),
+    id: z.int(),
+    step: z.int(),
+    stateRoot: z.string().regex(/^0x[0-9a-f]{64}$/),
+    value: z.json(),
+  }),
+  z.strictObject({
+    kind: z.literal('failed'),
+    id: z.int(),
+    step: z.int(),
+    code: z.string(),
+    message: z.string(),
+  }),
+  z.strictObject({ kind: z.literal('over'), id: z.int() }),
+  z.strictObject({
+    kind: z.literal('lost'),
+    id: z.int(),
+    code: z.string(),
+    message: z.string(),
+    isRetryable: z.boolean(),
+  }),
+])
+export type Notice = z.infer<typeof notice>
