@@ -1,24 +1,126 @@
-import { MultiverseError } from '../sdk/errors.ts'
+import { MultiverseError, oneLine } from '../sdk/errors.ts'
+import type { Optimizer } from './grpo/provider.ts'
 import type { WorldRuntimeProvider } from './provider.ts'
+import type { ReplayOptions, Verifier } from './replay/provider.ts'
+import { type ProviderRow, ROSTER } from './roster.ts'
 
-/** Backends by name. One is loaded only when it is asked for, and its libraries with it. */
-const factories: Readonly<Record<string, () => Promise<WorldRuntimeProvider>>> = {
+/** Backends of worlds by name. One is loaded only when it is asked for, and its libraries with it. */
+const worlds: Readonly<Record<string, () => Promise<WorldRuntimeProvider>>> = {
   quickjs: async () => (await import('./quickjs/provider.ts')).createQuickjsProvider(),
+  gvisor: async () => (await import('./gvisor/provider.ts')).createGvisorProvider(),
+  microvm: async () => (await import('./microvm/provider.ts')).createMicrovmProvider(),
+  evm: async () => (await import('./evm/provider.ts')).createEvmProvider(),
+}
+
+const optimizers: Readonly<
+  Record<string, (on: { worlds: WorldRuntimeProvider }) => Promise<Optimizer>>
+> = {
+  grpo: async (on) => (await import('./grpo/provider.ts')).createGrpoProvider(on),
+}
+
+const verifiers: Readonly<Record<string, (on: ReplayOptions) => Promise<Verifier>>> = {
+  replay: async (on) => (await import('./replay/provider.ts')).createReplayProvider(on),
 }
 
 /** The names that {@link createProvider} knows. */
-export const providerIds: readonly string[] = Object.keys(factories)
+export const providerIds: readonly string[] = Object.keys(worlds)
 
 /**
- * Makes a provider, not yet initialised.
+ * Makes a provider of worlds, not yet initialised.
  * @throws UNKNOWN_PROVIDER
  */
 export async function createProvider(id: string): Promise<WorldRuntimeProvider> {
+  return choose(worlds, id)()
+}
+
+/**
+ * Makes an optimiser that works in a provider's worlds, not yet initialised.
+ * @throws UNKNOWN_PROVIDER
+ */
+export async function createOptimizer(
+  id: string,
+  on: { worlds: WorldRuntimeProvider },
+): Promise<Optimizer> {
+  return choose(optimizers, id)(on)
+}
+
+/**
+ * Makes a verifier of lanes of providers' worlds, not yet initialised.
+ * @throws UNKNOWN_PROVIDER
+ */
+export async function createVerifier(id: string, on: ReplayOptions): Promise<Verifier> {
+  return choose(verifiers, id)(on)
+}
+
+/** Whether a provider can be used on this machine now; `reason` is one line, empty when it can. */
+export type Status = { status: 'available' | 'no-credentials' | 'unavailable'; reason: string }
+
+/**
+ * What can be used here: local providers that have what they need, remote ones never without credentials.
+ * @param env where credentials are looked for
+ */
+export async function statusOf(
+  { id, kind, credentials }: ProviderRow,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Status> {
+  const missing = credentials.filter((name) => !env[name])
+  if (missing.length > 0)
+    return { status: 'no-credentials', reason: `${missing.join(' and ')} not set` }
+  if (kind === 'remote') return { status: 'unavailable', reason: `${id} has no adapter here` }
+  const reason = await faultOf(id)
+  return reason === null ? { status: 'available', reason: '' } : { status: 'unavailable', reason }
+}
+
+/**
+ * The registry: every provider that is known, and whether it can be used now.
+ * @throws UNKNOWN_PROVIDER when `ids` names one that is not known
+ */
+export async function listProviders(
+  env: Readonly<Record<string, string | undefined>>,
+  ids: readonly string[] = ROSTER.map((row) => row.id),
+): Promise<(ProviderRow & Status)[]> {
+  return Promise.all(
+    ids.map(async (id) => {
+      const row = ROSTER.find((each) => each.id === id)
+      if (row === undefined)
+        throw unknownProvider(
+          id,
+          ROSTER.map((each) => each.id),
+        )
+      return { ...row, ...(await statusOf(row, env)) }
+    }),
+  )
+}
+
+/** Why a local provider cannot run here; null when it can. */
+async function faultOf(id: string): Promise<string | null> {
+  if (id === 'gvisor') {
+    const detected = await (await import('./gvisor/engine.ts')).detectGvisor()
+    return detected.available ? null : `${detected.reason}: ${detected.install}`
+  }
+  if (id === 'microvm') {
+    const detected = await (await import('./microvm/detect.ts')).detectMicrovm()
+    return detected.available ? null : `${detected.reason}: ${detected.install}`
+  }
+  if (id === 'evm') {
+    try {
+      ;(await import('./evm/binary.ts')).anvilBinary()
+    } catch (error) {
+      return oneLine(error)
+    }
+  }
+  return null
+}
+
+function choose<factory>(factories: Readonly<Record<string, factory>>, id: string): factory {
   const factory = Object.hasOwn(factories, id) ? factories[id] : undefined
-  if (factory === undefined)
-    throw new MultiverseError(
-      'UNKNOWN_PROVIDER',
-      `no provider ${id}; there are: ${providerIds.join(', ')}`,
-    )
-  return factory()
+  if (factory === undefined) throw unknownProvider(id, Object.keys(factories))
+  return factory
+}
+
+function unknownProvider(id: string, known: readonly string[]): MultiverseError {
+  return new MultiverseError(
+    'UNKNOWN_PROVIDER',
+    `no provider ${id}; there are: ${known.join(', ')}`,
+  )
 }

@@ -1,4 +1,6 @@
-import { completion, gf3, type Trit } from '../sdk/gf3.ts'
+import { MultiverseError } from '../sdk/errors.ts'
+import { completion, type Gf3, gf3, type Trit } from '../sdk/gf3.ts'
+import { BUNDLES, judge, type Member } from './triads.ts'
 
 /** What a verse asks for: many worlds side by side, training, checking. */
 export type Needs = { parallel: boolean; optimize: boolean; verify: boolean }
@@ -49,6 +51,36 @@ export function closePlan(plan: Plan, roles: Roles = LOCAL_ROLES): Plan {
   if (plan.debt === 1) return weigh({ ...plan, generator: roles.generator })
   if (plan.debt === -1) return weigh({ ...plan, verifier: roles.validator })
   return plan
+}
+
+/** A plan that is chosen by its name, and closed. */
+export type ModePlan = Gf3 & {
+  mode: string
+  /** In the order in which they work. */
+  members: readonly Member[]
+}
+
+/** The seeds' modes and the local one: who works, in which order. Trits are those of the bundle they come from. */
+const MODES: Readonly<Record<string, { bundle: string; order: readonly string[] }>> = {
+  full: { bundle: 'full', order: ['morph', 'modal', 'primeintellect', 'gensyn', 'ritual'] },
+  branch: { bundle: 'full', order: ['morph', 'gensyn'] },
+  inference: { bundle: 'inference', order: ['modal', 'primeintellect', 'ritual'] },
+  local: { bundle: 'local', order: ['quickjs', 'grpo', 'replay'] },
+}
+
+/** The names that {@link selectMode} knows. */
+export const modes: readonly string[] = Object.keys(MODES)
+
+/** @throws UNKNOWN_MODE */
+export function selectMode(name: string): ModePlan {
+  const mode = Object.hasOwn(MODES, name) ? MODES[name] : undefined
+  if (mode === undefined)
+    throw new MultiverseError('UNKNOWN_MODE', `no mode ${name}; there are: ${modes.join(', ')}`)
+  const bundle = BUNDLES.find(({ id }) => id === mode.bundle)
+  const members = mode.order.flatMap(
+    (id) => bundle?.members.filter((member) => member.id === id) ?? [],
+  )
+  return { mode: name, members, ...judge({ members }) }
 }
 
 const TRITS = { generator: 1, coordinator: 0, validator: -1 } as const satisfies Record<
