@@ -171,10 +171,13 @@ export function programCode(
   return CODE[spec.language ?? 'javascript'](spec.program, input)
 }
 
+/** The first line of a program in Python: worlds that speak several languages look there. */
+export const PYTHON = '#!/usr/bin/env python3'
+
 const CODE: Record<NonNullable<Spec['language']>, (program: string, input: string) => string> = {
   javascript: (program, input) => `(async function (input) {${program}\n})(${input})`,
   // JSON text in a JSON string is a Python literal too. Lines inside of strings are indented with the rest.
   python: (program, input) =>
-    `import json\ndef program(input):\n${program.replaceAll(/^/gm, '    ')}\nprogram(json.loads(${JSON.stringify(input)}))`,
+    `${PYTHON}\nimport json\ndef program(input):\n${program.replaceAll(/^/gm, '    ')}\nprogram(json.loads(${JSON.stringify(input)}))`,
   evm: (program, input) => `{"input":${input},"program":${program}}`,
 }

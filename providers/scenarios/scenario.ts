@@ -1,4 +1,4 @@
-import type { Parameter, Spec } from '../../sdk/spec.ts'
+import { type Parameter, PYTHON, type Spec } from '../../sdk/spec.ts'
 
 /** A language that a scenario is written in. */
 export type Language = 'javascript' | 'python'
@@ -31,7 +31,7 @@ export function scenarioSource(
 ): { setup: string; program: string } {
   const text = CHANCE[language] + game[language]
   // A world may be prepared a second time, for another question: constants must not stay in its global scope.
-  const setup = language === 'javascript' ? `;(() => {${text}})()` : text
+  const setup = language === 'javascript' ? `;(() => {${text}})()` : `${PYTHON}\n${text}`
   return { setup, program: PROGRAM[language] }
 }
 
