@@ -58,7 +58,7 @@ contract OptimisticOracle is IOptimisticOracle, Oracle, ReentrancyGuardTransient
         if (block.timestamp < rules.opens) revert ProposalTooEarly(question, rules.opens, block.timestamp);
         uint256 reserved = uint256(rules.liveness) + rules.arbitrationWindow;
         uint256 needed = reserved + ROUNDS * rules.liveness;
-        uint256 latest = key.deadline < needed ? 0 : key.deadline - needed;
+        uint256 latest = Math.saturatingSub(key.deadline, needed);
         if (block.timestamp > latest) revert ProposalTooLate(question, latest, block.timestamp);
 
         game.bondToken = rules.bondToken;

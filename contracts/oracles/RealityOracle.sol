@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { IMultiverse } from "../interfaces/IMultiverse.sol";
 import { IRealityOracle } from "../interfaces/IRealityOracle.sol";
 import { IRealityETH } from "../interfaces/external/IRealityETH.sol";
@@ -34,8 +35,7 @@ contract RealityOracle is IRealityOracle, Oracle {
 
         (bool ok, bytes32 answer) = _read(asked, IRealityETH.resultForOnceSettled.selector);
         if (!ok || answer == UNRESOLVED) revert NotFinal(question);
-        uint256 void = key.outcomes - 1;
-        return 1 << (uint256(answer) < void ? uint256(answer) : void);
+        return 1 << Math.min(uint256(answer), key.outcomes - 1);
     }
 
     function _terms(QuestionId question, bytes calldata terms) private view returns (Terms memory) {
