@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { EXIT, exitCodeOf, toFailure, usageError } from './errors.ts'
 import { createProgress } from './output.ts'
 import { createProgram } from './program.ts'
@@ -25,7 +25,7 @@ const program = createProgram({
   },
   signal: untilEnded,
 })
-for (const command of [program, ...program.commands])
+for (const command of withDescendants(program))
   command.exitOverride().configureOutput({ outputError: () => {} })
 
 try {
@@ -37,6 +37,10 @@ try {
   // Help was asked for, and has been printed.
   else if (error.exitCode === 0) process.exitCode = EXIT.ok
   else fail(usageError(error.message.replace(/^error: /, '')))
+}
+
+function withDescendants(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withDescendants)]
 }
 
 function fail(error: unknown): void {

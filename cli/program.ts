@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { CommonOptions } from './context.ts'
-import type { Progress, Result } from './output.ts'
+import type { Registry, Surroundings } from './registry.ts'
 import { OUTCOMES, type Outcome } from './scenario/spec.ts'
 import { type AskOptions, askVerb } from './verbs/ask.ts'
 import { type BalanceOptions, balanceVerb } from './verbs/balance.ts'
@@ -15,19 +15,11 @@ export type UpOptions = CommonOptions &
   ScenarioOptions & { fresh?: boolean; portBase?: number; scenario?: boolean }
 export type DemoOptions = CommonOptions & ScenarioOptions
 
-/** What the program needs from outside. */
-export type Surroundings = {
-  progress: Progress
-  /** Takes a verb's result to the output. */
-  finish: (result: Result, options: CommonOptions) => void
-  /** Aborted when the user wants to end. */
-  signal: () => AbortSignal
-}
-
 const PATH_HELP = 'QUESTION=OUTCOME,... or root'
 
 /** The command line of the multiverse. */
-export function createProgram({ progress, finish, signal }: Surroundings): Command {
+export function createProgram(surroundings: Surroundings): Command {
+  const { progress, finish, signal } = surroundings
   const program = new Command('multiverse')
     .description(
       'Own a token in every future at once, run the futures, settle the one that comes true.',
@@ -43,15 +35,15 @@ answers, ${PATH_HELP}.
 Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing is running.`,
     )
 
-  const verb = (name: string, description: string) =>
-    program
+  const verb: Registry['verb'] = (name, description, parent = program) =>
+    parent
       .command(name)
       .description(description)
       .option('--json', 'print one JSON value as the last line')
       .option('--data <dir>', 'data folder (default: .data of this clone)')
 
-  const chainVerb = (name: string, description: string) =>
-    verb(name, description)
+  const chainVerb: Registry['chainVerb'] = (name, description, parent) =>
+    verb(name, description, parent)
       .option('--rpc <url>', 'JSON-RPC of the chain (default: the running stack)')
       .option('--as <wallet>', 'local wallet: alice, bob, carol, deployer or keeper')
 
