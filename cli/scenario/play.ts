@@ -9,10 +9,13 @@ import { runScenario } from './run.ts'
 import type { Outcome } from './spec.ts'
 import { type Summary, summarize } from './summary.ts'
 
+/** What comes true, and the degree of the latency. */
+export type ScenarioOptions = { outcome: Outcome; degree: number }
+
 /** Plays the scenario on a running stack and checks everything it claims. */
 export async function playScenario(
   stack: Stack,
-  { outcome, degree }: { outcome: Outcome; degree: number },
+  { outcome, degree }: ScenarioOptions,
   progress: Progress,
 ): Promise<Summary> {
   const { deployment, record, dataDir, signal } = stack

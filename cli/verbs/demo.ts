@@ -2,12 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
+import type { CommonOptions } from '../context.ts'
 import type { Progress, Result } from '../output.ts'
-import type { DemoOptions } from '../program.ts'
-import { playScenario } from '../scenario/play.ts'
+import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { freePorts } from '../stack/ports.ts'
 import { startStack } from '../stack/stack.ts'
+
+export type DemoOptions = CommonOptions & ScenarioOptions
 
 type Deps = { progress: Progress; signal: AbortSignal }
 

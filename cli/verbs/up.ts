@@ -1,13 +1,15 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
-import { dataFolder } from '../context.ts'
+import { type CommonOptions, dataFolder } from '../context.ts'
 import { type Progress, type Result, table } from '../output.ts'
 import { shortId } from '../path.ts'
-import type { UpOptions } from '../program.ts'
-import { playScenario } from '../scenario/play.ts'
+import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { scenarioPath } from '../stack/folder.ts'
 import { DEFAULT_PORT_BASE, portsFrom } from '../stack/ports.ts'
 import { startStack, type Stack } from '../stack/stack.ts'
+
+export type UpOptions = CommonOptions &
+  ScenarioOptions & { fresh?: boolean; portBase?: number; scenario?: boolean }
 
 type Deps = {
   progress: Progress
