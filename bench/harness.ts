@@ -4,7 +4,10 @@ import { performance } from 'node:perf_hooks'
 /** A figure an issue asks for. */
 export type Target = { op: '<=' | '>='; value: number }
 
-/** One line of a bench's table. `spread` is the distance from the first to the third quartile, in the same unit. */
+/**
+ * One line of a bench's table. `spread` is the distance from the first to the third quartile, in the same unit; `beside`
+ * holds further columns by their heading.
+ */
 export type Row = {
   name: string
   value: number
@@ -12,6 +15,7 @@ export type Row = {
   spread?: number
   target?: Target
   ok?: boolean
+  beside?: Record<string, string | number>
 }
 
 /** What `--json` prints as its last line. `ok` is false when any row misses its target. */
@@ -134,6 +138,7 @@ export function report(bench: string, rows: Row[]): Report {
 
 /** The report as an aligned table for people. */
 export function table({ bench, machine, rows, ok }: Report): string {
+  const headings = [...new Set(rows.flatMap(({ beside }) => Object.keys(beside ?? {})))]
   const cells = rows.map((each) => [
     each.name,
     format(each.value),
@@ -141,17 +146,22 @@ export function table({ bench, machine, rows, ok }: Report): string {
     each.spread === undefined ? '' : `± ${format(each.spread)}`,
     each.target === undefined ? '' : `${each.target.op} ${format(each.target.value)}`,
     each.ok === undefined ? '' : each.ok ? 'ok' : 'MISSED',
+    ...headings.map((heading) => {
+      const cell = each.beside?.[heading] ?? ''
+      return typeof cell === 'number' ? format(cell) : cell
+    }),
   ])
-  const lines = [['', 'median', 'unit', 'spread', 'target', ''], ...cells]
+  const lines = [['', 'value', 'unit', 'spread', 'target', '', ...headings], ...cells]
   const widths = lines[0]!.map((_, column) =>
     Math.max(...lines.map((line) => line[column]!.length)),
+  )
+  const isFigure = lines[0]!.map((_, column) =>
+    cells.every((line) => /^[^A-Za-z]*$/.test(line[column]!)),
   )
   const body = lines.map((line) =>
     line
       .map((cell, column) =>
-        column === 1 || column === 3 || column === 4
-          ? cell.padStart(widths[column]!)
-          : cell.padEnd(widths[column]!),
+        isFigure[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
       )
       .join('  ')
       .trimEnd(),
