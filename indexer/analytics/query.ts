@@ -84,6 +84,10 @@ const TABLE_FUNCTIONS = new Set([
   'duckdb_tables',
   'duckdb_views',
   'duckdb_columns',
+  // Macros of our own.
+  'chromatic_agents',
+  'exposure',
+  'journal_bisimilarity',
 ])
 
 /** Statements are judged by DuckDB's own parse of them, not by their text. */

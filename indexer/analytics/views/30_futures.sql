@@ -1,0 +1,81 @@
+-- What may come: probabilities as they were said, who holds which future, what each future holds, and how the oracles did.
+
+-- What keepers said of a verse, and when: conditional on the parent, 18 decimals.
+CREATE OR REPLACE VIEW probability_history AS
+SELECT verse, keeper, parent, question, outcome, probability, block_number, block_timestamp, log_index
+FROM report_worlds
+UNION ALL
+SELECT w.verse, u.keeper, u.parent, u.question, u.outcome, u.probability, u.block_number, u.block_timestamp, u.log_index
+FROM probability_updates u
+JOIN report_worlds w USING (keeper, parent, question, outcome)
+ORDER BY verse, block_number, log_index;
+
+-- The supply of a verse after each block in which it changed: what is owned there if that future comes true.
+CREATE OR REPLACE VIEW supply_history AS
+SELECT p.verse, p.token, m.block_number, any_value(m.block_timestamp) AS block_timestamp,
+       sum(sum(m.delta)) OVER (PARTITION BY p.verse, p.token ORDER BY m.block_number) AS supply
+FROM (
+  SELECT position, block_number, block_timestamp,
+         (CASE WHEN sender = '0x0000000000000000000000000000000000000000' THEN amount ELSE 0 END)::BIGNUM
+         - (CASE WHEN receiver = '0x0000000000000000000000000000000000000000' THEN amount ELSE 0 END)::BIGNUM AS delta
+  FROM transfers
+  WHERE '0x0000000000000000000000000000000000000000' IN (sender, receiver)
+) m
+JOIN positions p USING (position)
+GROUP BY p.verse, p.token, m.block_number
+ORDER BY p.verse, p.token, m.block_number;
+
+-- What an owner has of a token in every combination of answers that can still come true: the sum over the verses that lie on
+-- it. At most 4,096 combinations are walked; `combinations` says how many there are.
+CREATE OR REPLACE MACRO exposure(who, what) AS TABLE
+WITH RECURSIVE held AS (
+  SELECT p.verse, b.amount
+  FROM balances b JOIN positions p USING (position)
+  WHERE b.owner = lower(who) AND p.token = lower(what) AND b.amount > 0::BIGNUM
+), asked AS (
+  SELECT question, live, row_number() OVER (ORDER BY question) AS i
+  FROM v_questions
+  WHERE question IN (SELECT a.question FROM verse_answers a JOIN held USING (verse))
+), futures(i, future) AS (
+  SELECT 0, MAP {}::MAP(VARCHAR, UTINYINT)
+  UNION ALL
+  SELECT f.i + 1, map_concat(f.future, MAP {a.question: o.outcome})
+  FROM futures f JOIN asked a ON a.i = f.i + 1, unnest(a.live) o(outcome)
+), ends AS (
+  SELECT future, count(*) OVER () AS combinations FROM futures
+  WHERE i = (SELECT count(*) FROM asked) LIMIT 4096
+), on_it AS (
+  SELECT e.future, h.verse, any_value(h.amount) AS amount
+  FROM ends e, held h LEFT JOIN verse_answers a USING (verse)
+  GROUP BY e.future, h.verse
+  HAVING bool_and(a.question IS NULL OR e.future[a.question] = a.outcome)
+)
+SELECT e.future, coalesce(sum(o.amount), 0::BIGNUM) AS amount, any_value(e.combinations) AS combinations
+FROM ends e LEFT JOIN on_it o USING (future)
+GROUP BY e.future
+ORDER BY amount DESC, e.future::VARCHAR;
+
+-- How oracles kept their time: seconds from asking to the answer, and how long before the deadline it came (negative for an
+-- answer that only the deadline gave).
+CREATE OR REPLACE VIEW oracle_timeliness AS
+SELECT q.oracle, q.question, q.block_timestamp AS asked_at, a.block_timestamp AS answered_at, a.outcome, a.expired,
+       epoch(a.block_timestamp)::BIGINT - epoch(q.block_timestamp)::BIGINT AS seconds_to_answer,
+       q.deadline::HUGEINT - epoch(a.block_timestamp)::HUGEINT AS seconds_to_spare
+FROM questions q
+LEFT JOIN answers a USING (question)
+ORDER BY q.block_number, q.question;
+
+-- World extractable value over time in its four forms: the ratio and the difference of costs, as keepers measured them in
+-- their worlds, and the nominal and the realised amount, as the ledger had them.
+CREATE OR REPLACE VIEW wev_history AS
+SELECT a.block_timestamp AS answered_at, w.question, w.token, m.wev AS ratio, m.absolute, w.wev_nominal AS nominal,
+       w.wev_realized AS realized,
+       sum(w.wev_nominal) OVER (PARTITION BY w.token ORDER BY a.block_number, a.log_index) AS nominal_so_far
+FROM wev_exact w
+JOIN answers a USING (question)
+LEFT JOIN (
+  SELECT event ->> 'question' AS question, arg_max((event ->> 'wevRatio')::DOUBLE / 1e18, written_at) AS wev,
+         arg_max((event ->> 'wevAbs')::DOUBLE / 1e18, written_at) AS absolute
+  FROM journal WHERE kind = 'wev.measured' GROUP BY 1
+) m USING (question)
+ORDER BY a.block_number, a.log_index, w.token;
