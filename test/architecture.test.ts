@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** A module's own folder is always allowed; so is `node:`. `packages` lists npm packages, or `any`. */
 const rules: Record<string, { folders: string[]; packages: string[] | 'any' }> = {
-  sdk: { folders: [], packages: ['viem', 'zod'] },
+  sdk: { folders: [], packages: ['viem', 'zod', 'ox'] },
   providers: {
     folders: ['sdk'],
     packages: ['viem', 'zod', '@jitl/quickjs-wasmfile-release-sync'],

@@ -1,0 +1,204 @@
+import { pbkdf2, randomBytes, scrypt, type ScryptOptions } from 'node:crypto'
+import { promisify } from 'node:util'
+import * as Keystore from 'ox/Keystore'
+import { type Address, getAddress, type Hex, isAddress, toHex } from 'viem'
+import { privateKeyToAddress } from 'viem/accounts'
+import { z } from 'zod'
+import { MultiverseError } from '../../errors.ts'
+
+/** Bits, bytes and work as geth's own keystores have them: 256 MB of memory and about a second. */
+const SCRYPT = { n: 2 ** 18, r: 8, p: 1 } as const
+const KEY_BYTES = 32
+/** What a file may ask for: more is a mistake or meant to stop whoever opens it. */
+const MAX_SCRYPT_MEMORY = 2 ** 30
+const MAX_SCRYPT_WORK = 2 ** 25
+const MAX_PBKDF2_ROUNDS = 10_000_000
+
+const hexText = (bytes: number) => z.string().regex(new RegExp(`^(0x)?[0-9a-fA-F]{${bytes * 2}}$`))
+const salt = z.string().regex(/^(0x)?([0-9a-fA-F]{2})+$/)
+const positive = z.int().positive()
+
+const cryptoSchema = z.object({
+  cipher: z.string(),
+  ciphertext: hexText(KEY_BYTES),
+  cipherparams: z.object({ iv: hexText(16) }),
+  kdf: z.string(),
+  kdfparams: z.looseObject({ dklen: z.literal(KEY_BYTES), salt }),
+  mac: hexText(32),
+})
+const scryptSchema = z.object({ salt, n: positive, r: positive, p: positive })
+const pbkdf2Schema = z.object({ salt, c: positive, prf: z.string() })
+
+/** A keystore file that was read and understood, still locked. */
+export type LockedKey = {
+  /** The address that it says it holds the key of; null when it does not say. */
+  address: Address | null
+  /** The name it was given; null for a file of another program. */
+  name: string | null
+  crypto: z.infer<typeof cryptoSchema>
+}
+
+/**
+ * Reads the text of a keystore file (Web3 Secret Storage, version 3). `where` names it in errors.
+ * @throws KEYSTORE_INVALID when it is none, KEYSTORE_UNSUPPORTED for another version, cipher or key derivation
+ */
+export function parseKeystore(text: string, where: string): LockedKey {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    // The cause stays out: it quotes the text, which may be a key.
+    throw invalid(where, 'it is not JSON')
+  }
+  const parsed = z
+    .looseObject({ version: z.number(), address: z.string().optional(), name: z.unknown() })
+    .safeParse(json)
+  if (!parsed.success) throw invalid(where, 'it has no version')
+  const { version, address: given, name, ...rest } = parsed.data
+  if (version !== 3) throw unsupported(where, `version ${version}`)
+  // Early files capitalise the field.
+  const crypto = cryptoSchema.safeParse(rest['crypto'] ?? rest['Crypto'])
+  if (!crypto.success)
+    throw invalid(
+      where,
+      `crypto.${crypto.error.issues[0]?.path.join('.') ?? ''} is wrong or missing`,
+    )
+  if (crypto.data.cipher !== 'aes-128-ctr') throw unsupported(where, `cipher ${crypto.data.cipher}`)
+  const kdf = readKdf(crypto.data, where)
+  const text0x = given === undefined || given.startsWith('0x') ? given : `0x${given}`
+  if (text0x !== undefined && !isAddress(text0x, { strict: false }))
+    throw invalid(where, 'its address is none')
+  return {
+    address: text0x === undefined ? null : getAddress(text0x),
+    name: typeof name === 'string' && name !== '' ? name : null,
+    crypto: { ...crypto.data, kdf: kdf.kind },
+  }
+}
+
+/**
+ * The private key of a keystore. Takes about a second and, with scrypt, the memory that the file asks for.
+ * @throws WRONG_PASSPHRASE; KEYSTORE_INVALID when the key is not that of its address
+ */
+export async function unlockKey(key: LockedKey, passphrase: string, where: string): Promise<Hex> {
+  const { crypto } = key
+  const derived = await derive(readKdf(crypto, where), passphrase)
+  let privateKey: Hex
+  try {
+    privateKey = Keystore.decrypt(
+      {
+        version: 3,
+        id: '',
+        crypto: {
+          cipher: 'aes-128-ctr',
+          ciphertext: bare(crypto.ciphertext),
+          cipherparams: { iv: bare(crypto.cipherparams.iv) },
+          mac: bare(crypto.mac).toLowerCase(),
+        } as Keystore.Keystore['crypto'],
+      },
+      derived,
+    )
+  } catch {
+    // All that is left to go wrong is the checksum of key and ciphertext.
+    throw new MultiverseError('WRONG_PASSPHRASE', `wrong passphrase for ${where}`)
+  }
+  const address = addressOf(privateKey)
+  if (address === null || (key.address !== null && key.address !== address))
+    throw invalid(where, `it holds the key of ${address ?? 'no address'}, not of ${key.address}`)
+  return privateKey
+}
+
+/** The text of a keystore file that holds the key, encrypted with the passphrase, under a name. */
+export async function lockKey(privateKey: Hex, passphrase: string, name: string): Promise<string> {
+  const salt = randomBytes(32).toString('hex')
+  const iv = new Uint8Array(randomBytes(16))
+  const derived = await derive({ kind: 'scrypt', ...SCRYPT, salt }, passphrase)
+  const { crypto, id, version } = Keystore.encrypt(privateKey, derived, {
+    kdf: 'scrypt',
+    kdfparams: { ...SCRYPT, dklen: KEY_BYTES, salt },
+    iv,
+  })
+  const address = bare(privateKeyToAddress(privateKey)).toLowerCase()
+  return `${JSON.stringify({ address, crypto, id, name, version })}\n`
+}
+
+/** Whether the text is a secp256k1 private key in hex, with or without 0x. */
+export function isPrivateKey(text: string): boolean {
+  return /^(0x)?[0-9a-fA-F]{64}$/.test(text) && addressOf(withPrefix(text)) !== null
+}
+
+/** A private key in hex with 0x. @throws INVALID_KEY naming `where` it came from and never the key */
+export function parsePrivateKey(text: string, where: string): Hex {
+  if (!isPrivateKey(text)) throw new MultiverseError('INVALID_KEY', `${where} holds no private key`)
+  return withPrefix(text)
+}
+
+type Kdf =
+  | { kind: 'scrypt'; salt: string; n: number; r: number; p: number }
+  | { kind: 'pbkdf2'; salt: string; c: number }
+
+function readKdf({ kdf, kdfparams }: LockedKey['crypto'], where: string): Kdf {
+  switch (kdf) {
+    case 'scrypt': {
+      const parsed = scryptSchema.safeParse(kdfparams)
+      if (!parsed.success) throw invalid(where, 'its scrypt parameters are wrong or missing')
+      const { salt, n, r, p } = parsed.data
+      if (n < 2 || (n & (n - 1)) !== 0 || n > 2 ** 30)
+        throw invalid(where, `scrypt n=${n} is no power of two`)
+      if (128 * n * r > MAX_SCRYPT_MEMORY || n * r * p > MAX_SCRYPT_WORK)
+        throw unsupported(where, `scrypt with n=${n}, r=${r}, p=${p}, which is too much work,`)
+      return { kind: 'scrypt', salt, n, r, p }
+    }
+    case 'pbkdf2': {
+      const parsed = pbkdf2Schema.safeParse(kdfparams)
+      if (!parsed.success) throw invalid(where, 'its pbkdf2 parameters are wrong or missing')
+      const { salt, c, prf } = parsed.data
+      if (prf !== 'hmac-sha256') throw unsupported(where, `pbkdf2 with ${prf}`)
+      if (c > MAX_PBKDF2_ROUNDS)
+        throw unsupported(where, `pbkdf2 with c=${c}, which is too much work,`)
+      return { kind: 'pbkdf2', salt, c }
+    }
+    default:
+      throw unsupported(where, `key derivation ${kdf}`)
+  }
+}
+
+const scryptAsync = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt)
+const pbkdf2Async = promisify(pbkdf2)
+
+// With Node's own functions: they leave the event loop free, and ox's scryptAsync takes r=8 for r=1.
+async function derive(kdf: Kdf, passphrase: string): Promise<Hex> {
+  const saltBytes = Buffer.from(bare(kdf.salt), 'hex')
+  switch (kdf.kind) {
+    case 'scrypt': {
+      const { n, r, p } = kdf
+      const maxmem = 128 * r * (n + p + 2) + 2 ** 20
+      return toHex(await scryptAsync(passphrase, saltBytes, KEY_BYTES, { N: n, r, p, maxmem }))
+    }
+    case 'pbkdf2':
+      return toHex(await pbkdf2Async(passphrase, saltBytes, kdf.c, KEY_BYTES, 'sha256'))
+  }
+}
+
+/** The address of a key; null when it is no key of the curve. */
+function addressOf(privateKey: Hex): Address | null {
+  try {
+    return privateKeyToAddress(privateKey)
+  } catch {
+    // The cause stays out: it might hold the key.
+    return null
+  }
+}
+
+const bare = (hex: string) => hex.replace(/^0x/, '')
+const withPrefix = (hex: string) => `0x${bare(hex)}` as Hex
+
+function invalid(where: string, why: string): MultiverseError {
+  return new MultiverseError('KEYSTORE_INVALID', `${where} is no keystore file: ${why}`)
+}
+
+function unsupported(where: string, what: string): MultiverseError {
+  return new MultiverseError(
+    'KEYSTORE_UNSUPPORTED',
+    `${where} uses ${what}: only version 3 with aes-128-ctr and scrypt or pbkdf2 (hmac-sha256) can be opened`,
+  )
+}
