@@ -10,7 +10,9 @@ import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
 import { readDeployment } from '../sdk/node/data.ts'
 import { type Catalog, createCatalog } from './catalog.ts'
 import { isRunning, readStack, type StackRecord } from './stack/record.ts'
-import { addressOf, chooseAccount } from './wallets.ts'
+import { openTerminalPrompt } from '../sdk/node/keys/prompt.ts'
+import { createKeyring, type Keyring } from '../sdk/node/keys/keyring.ts'
+import { addressOf, chooseWallet } from './wallets.ts'
 
 /** Options that every verb takes. */
 export type CommonOptions = {
@@ -18,6 +20,7 @@ export type CommonOptions = {
   data?: string
   rpc?: string
   as?: string
+  passphraseFd?: number
 }
 
 /** An ERC-20 as people see it. */
@@ -31,11 +34,13 @@ export type Context = {
   deployment: Deployment
   client: ReadClient
   catalog: Catalog
-  /** The wallet chosen with --as or the environment. */
-  wallet: () => WriteClient
+  /** The wallet chosen with --as or the environment, opened: it may ask for a passphrase. */
+  wallet: () => Promise<WriteClient>
+  /** The address of the same, without opening it. */
+  walletAddress: () => Promise<Address>
   /** The token given, or the deployment's demo token. */
   token: (text: string | undefined) => Promise<TokenInfo>
-  /** The local keeper's address, which `keeper` stands for. */
+  /** An address given as such, or by the name of a wallet of this machine. */
   address: (text: string) => Address
 }
 
@@ -74,21 +79,38 @@ export async function openContext(options: CommonOptions): Promise<Context> {
     if (!isMultiverseError(error, 'RPC_FAILED')) throw error
     throw new MultiverseError('RPC_FAILED', `${url}: ${error.message}`, { cause: error })
   }
+  const keyring = openKeyring(options)
+  const stored = await keyring.wallets()
+  const chosen = () => chooseWallet(keyring, options.as, isLocal)
+  const openWallet = async () => createWriteClient(url, await (await chosen()).open())
+  // A passphrase is asked for once, and can be read from a descriptor only once.
+  let opened: Promise<WriteClient> | undefined
   return {
     dataDir,
     isLocal,
     deployment,
     client,
     catalog: createCatalog(client, deployment),
-    wallet: () => createWriteClient(url, chooseAccount(options.as, isLocal)),
+    wallet: () => (opened ??= openWallet()),
+    walletAddress: async () => (await chosen()).address(),
     token: async (text) => {
-      const address = text === undefined ? deployment.addresses.token : addressOf(text, false)
+      const address = text === undefined ? deployment.addresses.token : addressOf(text, false, [])
       if (address === undefined)
         throw new MultiverseError('USAGE', 'this chain has no demo token: name one with --token')
       return readToken(client, address)
     },
-    address: (text) => addressOf(text, isLocal),
+    address: (text) => addressOf(text, isLocal, stored),
   }
+}
+
+/** The keys that a verb may use: see the rule in sdk/node/keys. */
+export function openKeyring({ passphraseFd }: CommonOptions): Keyring {
+  return createKeyring({
+    env: process.env,
+    prefix: 'MULTIVERSE_',
+    passphraseFd,
+    openPrompt: openTerminalPrompt,
+  })
 }
 
 /** A client of a chain nearby: it asks often and keeps no answers. Calls made together travel together. */

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
-import { PATH_HELP } from './commands/options.ts'
+import { integerFrom, PATH_HELP } from './commands/options.ts'
 import { registerStackCommands } from './commands/stack.ts'
 import type { Registry, Surroundings } from './registry.ts'
 
@@ -32,7 +32,15 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   const chainVerb: Registry['chainVerb'] = (name, description, parent) =>
     verb(name, description, parent)
       .option('--rpc <url>', 'JSON-RPC of the chain (default: the running stack)')
-      .option('--as <wallet>', 'local wallet: alice, bob, carol, deployer or keeper')
+      .option(
+        '--as <wallet>',
+        'who signs: a keystore by name or address; on a local chain also alice, bob, carol, deployer or keeper',
+      )
+      .option(
+        '--passphrase-fd <n>',
+        "file descriptor to read the keystore's passphrase from",
+        integerFrom(0, 9999),
+      )
 
   const registry = { ...surroundings, program, verb, chainVerb }
   registerStackCommands(registry)

@@ -1,12 +1,12 @@
-import type { Hex } from 'viem'
 import { z } from 'zod'
 import { MultiverseError } from '../sdk/errors.ts'
+import { checkKeySettings, keyVariables } from '../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../sdk/node/lifecycle.ts'
 
 /** Chain id of a local development chain, where blocks are never taken back unless a test does it. */
 export const LOCAL_CHAIN_ID = 31_337
 
-/** What the keeper is told from outside, checked. The private key is read apart, where it is used. */
+/** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
   /** The data folder: holds deployment.json, the keeper's database, its worlds and its socket. */
   dataDir: string
@@ -36,7 +36,7 @@ export type Config = {
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
-const PRIVATE_KEY = 'KEEPER_PRIVATE_KEY'
+const keys = keyVariables('KEEPER_')
 
 const whole = (what: string, min: number, max: number) =>
   z
@@ -72,14 +72,11 @@ const schema = z.object({
   KEEPER_LOG_LEVEL: z
     .literal([...LOG_LEVELS], `must be one of ${LOG_LEVELS.join(', ')}`)
     .default('info'),
-  [PRIVATE_KEY]: z
-    .string('the 32-byte hex key the keeper signs with')
-    .refine(isPrivateKey, 'a 32-byte hex key that is a valid secp256k1 key'),
   [SUPERVISED]: flag.default(false),
 })
 
 /** Keys beginning with KEEPER_ that are another process's. */
-const FOREIGN = ['KEEPER_URLS']
+const FOREIGN: string[] = ['KEEPER_URLS', ...Object.values(keys)]
 
 /**
  * Reads the configuration from environment variables; an empty value counts as unset.
@@ -96,7 +93,9 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     ...Object.keys(given)
       .filter((key) => key.startsWith('KEEPER_') && !(key in schema.shape))
       .filter((key) => !FOREIGN.includes(key))
-      .map((key) => `${key}=${given[key]}: no such setting`),
+      // Without the value: the name may be a secret's, misspelt.
+      .map((key) => `${key}: no such setting`),
+    ...keyProblems(given),
   ]
   if (!parsed.success || problems.length > 0)
     throw new MultiverseError('CONFIG_INVALID', problems.join('; '))
@@ -118,21 +117,17 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   }
 }
 
-/** The key the keeper signs with. Read where it is used, so that it is in no object that could be logged. */
-export function readPrivateKey(env: Record<string, string | undefined>): Hex {
-  const key = env[PRIVATE_KEY] ?? ''
-  return (key.startsWith('0x') ? key : `0x${key}`) as Hex
+function keyProblems(env: Record<string, string | undefined>): string[] {
+  const problem = checkKeySettings(env, 'KEEPER_')
+  if (problem !== null) return [problem.message]
+  const { wallet, signerUrl, privateKey } = keys
+  return env[wallet] || env[signerUrl] || env[privateKey]
+    ? []
+    : [`none of ${wallet}, ${signerUrl} and ${privateKey} is set: one says with which key to sign`]
 }
 
-function isPrivateKey(text: string): boolean {
-  const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
-  if (!/^(0x)?[0-9a-fA-F]{64}$/.test(text)) return false
-  const value = BigInt(text.startsWith('0x') ? text : `0x${text}`)
-  return value > 0n && value < order
-}
-
-/** A value as it may be shown; the key never is, nor a database password. */
+/** A value as it may be shown; a database password never is. */
 function shown(key: string, value: string | undefined): string {
   if (value === undefined) return '(not set)'
-  return key === PRIVATE_KEY || key === 'KEEPER_DATABASE_URL' ? '(hidden)' : value
+  return key === 'KEEPER_DATABASE_URL' ? '(hidden)' : value
 }

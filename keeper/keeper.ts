@@ -1,6 +1,5 @@
 import { join } from 'node:path'
-import type { Hex } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
+import type { LocalAccount } from 'viem'
 import { journalled } from '../providers/invocation.ts'
 import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
 import { createProvider } from '../providers/registry.ts'
@@ -44,7 +43,8 @@ export type Keeper = {
 
 export type KeeperOptions = {
   config: Config
-  privateKey: Hex
+  /** What it signs with: a key of this process or a remote signer's. */
+  account: LocalAccount
   /** It cannot go on: another chain, for one. It is to be stopped. */
   onFatal: (error: MultiverseError) => void
   log: Log
@@ -68,14 +68,13 @@ const REBROADCAST_MS = 5_000
  * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
  */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
-  const { config, log } = options
+  const { account, config, log } = options
   const paths = dataPaths(config.dataDir)
   const deployment = await readDeployment(config.dataDir)
   const { chainId, addresses } = deployment
   const isLocal = chainId === LOCAL_CHAIN_ID
   const confirmations = config.confirmations ?? (isLocal ? 0 : 12)
   const pollMs = config.pollMs ?? (isLocal ? 50 : 2_000)
-  const account = privateKeyToAccount(options.privateKey)
   log.info(
     { chainId, keeper: account.address, confirmations, pollMs, dataDir: config.dataDir },
     'keeper.starting',

@@ -1,12 +1,25 @@
 import { isMultiverseError, oneLine } from '../sdk/errors.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
-import { loadConfig, readPrivateKey } from './config.ts'
+import { openKeeperAccount } from './account.ts'
+import { loadConfig } from './config.ts'
 import { type Keeper, startKeeper } from './keeper.ts'
 import { createLog } from './log.ts'
 
 /** Exit codes by error; 1 for all others. */
 const EXITS: Record<string, number> = {
   CONFIG_INVALID: 2,
+  NO_WALLET: 2,
+  UNKNOWN_WALLET: 2,
+  AMBIGUOUS_WALLET: 2,
+  INVALID_SETTING: 2,
+  KEYSTORE_NOT_FOUND: 2,
+  KEYSTORE_INVALID: 2,
+  KEYSTORE_UNSUPPORTED: 2,
+  NO_PASSPHRASE: 2,
+  PASSPHRASE_UNREADABLE: 2,
+  WRONG_PASSPHRASE: 2,
+  SIGNER_NO_ACCOUNT: 2,
+  SIGNER_AMBIGUOUS: 2,
   NO_DEPLOYMENT: 2,
   DEPLOYMENT_INVALID: 2,
   OTHER_CHAIN: 3,
@@ -25,9 +38,10 @@ process.on('uncaughtException', (error) => void die(error))
 
 try {
   const config = loadConfig(process.env)
+  const account = await openKeeperAccount(process.env)
   const starting = startKeeper({
     config,
-    privateKey: readPrivateKey(process.env),
+    account,
     onFatal: (error) => void die(error),
     log: createLog(config.logLevel),
   })

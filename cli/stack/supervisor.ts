@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { allKeyVariables } from '../../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../../sdk/node/lifecycle.ts'
-import { KEY_VARIABLE } from '../wallets.ts'
 import { describeProcess, type ProcessRecord, reap } from './record.ts'
 
 /** A process of the stack. */
@@ -55,6 +55,9 @@ const RESTART_WINDOW_MS = 60_000
 /** Exit codes after which starting again would end the same way: wrong configuration, wrong chain. */
 const FINAL_CODES = new Set([2, 3])
 
+/** The user's own keys are nobody else's business. */
+const noKeys = Object.fromEntries(allKeyVariables().map((name) => [name, undefined]))
+
 /** A supervisor whose children end with it however it ends: they hold the other end of a pipe. */
 export function createSupervisor({ logsDir, signal, onChange, say }: Options): Supervisor {
   mkdirSync(logsDir, { recursive: true })
@@ -69,8 +72,7 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
     const log = openSync(join(logsDir, `${spec.name}.log`), 'a')
     const child = spawn(process.execPath, [join(root, spec.entry)], {
       cwd: root,
-      // The user's own key is nobody else's business.
-      env: { ...process.env, [KEY_VARIABLE]: undefined, ...spec.env, [SUPERVISED]: '1' },
+      env: { ...process.env, ...noKeys, ...spec.env, [SUPERVISED]: '1' },
       stdio: ['pipe', log, log, 'ipc'],
       // In a group of its own, so that a terminal's Ctrl-C reaches the supervisor alone, which stops things in order.
       detached: true,

@@ -32,7 +32,7 @@ export async function askVerb(options: AskOptions): Promise<Result> {
     termsHash: (options.terms ?? zeroHash) as Hex,
   }
   const question = questionId(terms)
-  const wallet = context.wallet()
+  const wallet = await context.wallet()
   const { hash, receipt } = await ask(wallet, {
     multiverse: deployment.addresses.multiverse,
     uri: specDataUri(json),

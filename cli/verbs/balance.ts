@@ -15,7 +15,7 @@ export async function balanceVerb(options: BalanceOptions): Promise<Result> {
   const context = await openContext(options)
   const { catalog, isLocal } = context
   const owner =
-    options.owner === undefined ? context.wallet().account.address : context.address(options.owner)
+    options.owner === undefined ? await context.walletAddress() : context.address(options.owner)
   const token = await context.token(options.token)
   const paths =
     options.verse === undefined

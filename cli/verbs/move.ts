@@ -35,7 +35,7 @@ async function move(options: MoveOptions, kind: 'push-down' | 'pull-up'): Promis
   const path = await resolvePath(options.path, catalog)
   const token = await context.token(options.token)
   const amount = parseAmount(options.amount, token.decimals)
-  const wallet = context.wallet()
+  const wallet = await context.wallet()
   const owner = wallet.account.address
   const to = options.to === undefined ? owner : context.address(options.to)
   const isFromRoot = kind === 'push-down' && path.length === 0
@@ -87,7 +87,7 @@ async function move(options: MoveOptions, kind: 'push-down' | 'pull-up'): Promis
 }
 
 async function approveIfNeeded(context: Context, token: TokenInfo, amount: bigint) {
-  const wallet = context.wallet()
+  const wallet = await context.wallet()
   const { multiverse } = context.deployment.addresses
   let allowance: bigint
   try {

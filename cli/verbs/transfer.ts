@@ -29,7 +29,7 @@ export async function transferVerb(options: TransferOptions): Promise<Result> {
   const to = context.address(options.to)
   const token = await context.token(options.token)
   const amount = parseAmount(options.amount, token.decimals)
-  const wallet = context.wallet()
+  const wallet = await context.wallet()
   const from = wallet.account.address
   const verse = verseId(path)
   const id = positionId(verse, token.address)

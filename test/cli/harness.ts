@@ -1,7 +1,12 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
+
+const nowhere = join(tmpdir(), 'multiverse-has-no-keystore')
 
 /** What a run of the command came to. */
 export type Ran = { code: number | null; stdout: string; stderr: string }
@@ -10,18 +15,40 @@ export type Ran = { code: number | null; stdout: string; stderr: string }
 export function multiverse(
   args: readonly string[],
   env: Record<string, string> = {},
+  inputs: readonly string[] = [],
 ): Promise<Ran> {
-  return collect(start(args, env, 290_000))
+  return collect(start(args, env, 290_000, inputs))
 }
 
-/** Starts `multiverse` and leaves it running, for `timeout` milliseconds at most when given. */
-export function start(args: readonly string[], env: Record<string, string> = {}, timeout = 0) {
-  const { MULTIVERSE_PRIVATE_KEY: _, MULTIVERSE_DATA: __, ...inherited } = process.env
-  return spawn(process.execPath, [main, ...args], {
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+/**
+ * Starts `multiverse` and leaves it running, for `timeout` milliseconds at most when given. The first of the inputs is its
+ * standard input, the others are what its file descriptors from 3 on hold. It has no terminal, and of this machine's
+ * settings and keys it knows nothing.
+ */
+export function start(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  timeout = 0,
+  inputs: readonly string[] = [],
+): ChildProcess & { stdout: Readable; stderr: Readable } {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(MULTIVERSE|KEEPER)_/.test(name),
+  )
+  const [stdin, ...others] = inputs
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...Object.fromEntries(inherited), MULTIVERSE_KEYSTORE: nowhere, ...env },
+    stdio: [
+      stdin === undefined ? 'ignore' : 'pipe',
+      'pipe',
+      'pipe',
+      ...others.map(() => 'pipe' as const),
+    ],
+    detached: true,
     timeout,
   })
+  child.stdin?.end(stdin)
+  for (const [index, text] of others.entries()) (child.stdio[index + 3] as Writable).end(text)
+  return child as ChildProcess & { stdout: Readable; stderr: Readable }
 }
 
 /** Waits for the end of a started one. */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 // A keeper as a process of its own, the way the stack runs it.
@@ -23,12 +24,17 @@ export type KeeperProcess = {
   ended: Promise<number | NodeJS.Signals | null>
 }
 
-/** `cache` is a folder for what the next one need not compile again. */
-export function spawnKeeper(env: Record<string, string>, cache: string): KeeperProcess {
+/** `cache` is a folder for what the next one need not compile again; `inputs` is what descriptors from 3 on hold. */
+export function spawnKeeper(
+  env: Record<string, string>,
+  cache: string,
+  inputs: readonly string[] = [],
+): KeeperProcess {
   const child: ChildProcess = spawn(process.execPath, [MAIN], {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
-    stdio: ['pipe', 'inherit', 'pipe'],
+    stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],
   })
+  for (const [index, text] of inputs.entries()) (child.stdio[index + 3] as Writable).end(text)
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const lines: LogLine[] = []

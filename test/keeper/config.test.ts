@@ -55,8 +55,8 @@ test('says all that is wrong at once, with key and value', () => {
     'KEEPER_CONFIRMATIONS=0x10',
     'KEEPER_ALLOW_PRIVATE_URLS=yes',
     'KEEPER_LOG_LEVEL=loud',
-    'KEEPER_PRIVATE_KEY=(not set)',
-    'KEEPER_CONFIRMATION=3: no such setting',
+    'KEEPER_CONFIRMATION: no such setting',
+    'none of KEEPER_WALLET, KEEPER_SIGNER_URL and KEEPER_PRIVATE_KEY is set',
   ])
     expect(message).toContain(part)
   expect(message).not.toContain('\n')
@@ -65,8 +65,14 @@ test('says all that is wrong at once, with key and value', () => {
 test('never shows a secret', () => {
   const key = 'f'.repeat(63)
   const url = 'mysql://keeper:hunter2@db/keeper'
-  const message = problem({ ...good, KEEPER_PRIVATE_KEY: key, KEEPER_DATABASE_URL: url })
-  expect(message).toContain('KEEPER_PRIVATE_KEY=(hidden)')
+  const message = problem({
+    ...good,
+    KEEPER_PRIVATE_KEY: key,
+    KEEPER_DATABASE_URL: url,
+    KEEPER_PASSPRHASE: 'hunter2',
+  })
+  expect(message).toContain('KEEPER_PRIVATE_KEY holds no private key')
+  expect(message).toContain('KEEPER_DATABASE_URL=(hidden)')
   expect(message).not.toContain(key)
   expect(message).not.toContain('hunter2')
   expect(JSON.stringify(loadConfig(good))).not.toContain(KEY.slice(2))
@@ -75,11 +81,28 @@ test('never shows a secret', () => {
 test.each([['0x' + '0'.repeat(64)], ['0x' + 'f'.repeat(64)], ['0x12'], ['key']])(
   'refuses %s as a key',
   (key) => {
-    expect(problem({ ...good, KEEPER_PRIVATE_KEY: key })).toContain('KEEPER_PRIVATE_KEY=(hidden)')
+    const message = problem({ ...good, KEEPER_PRIVATE_KEY: key })
+    expect(message).toBe('KEEPER_PRIVATE_KEY holds no private key')
   },
 )
 
 test('takes an empty value as unset, and leaves other processes their settings', () => {
   const env = { ...good, KEEPER_DATABASE_URL: '', KEEPER_URLS: 'http://127.0.0.1:8548' }
   expect(loadConfig(env).databaseUrl).toBeNull()
+})
+
+test('takes a keystore, a signer or a key, and one of them only', () => {
+  const { KEEPER_PRIVATE_KEY: _, ...rest } = good
+  loadConfig({ ...rest, KEEPER_WALLET: 'keeper-1', KEEPER_PASSPHRASE_FD: '3' })
+  loadConfig({ ...rest, KEEPER_SIGNER_URL: 'http://127.0.0.1:9000' })
+  expect(problem({ ...good, KEEPER_WALLET: 'keeper-1' })).toBe(
+    'KEEPER_WALLET and KEEPER_PRIVATE_KEY each name a key: set only one of them',
+  )
+  const secret = 'http//keeper:hunter2@signer'
+  expect(problem({ ...rest, KEEPER_SIGNER_URL: secret })).toBe(
+    'KEEPER_SIGNER_URL is no http or https URL',
+  )
+  expect(problem({ ...rest, KEEPER_WALLET: 'w', KEEPER_PASSPHRASE_FD: 'hunter2' })).toBe(
+    'KEEPER_PASSPHRASE_FD is no number of a file descriptor',
+  )
 })

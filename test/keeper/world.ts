@@ -3,7 +3,8 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
-import { loadConfig, readPrivateKey } from '../../keeper/config.ts'
+import { openKeeperAccount } from '../../keeper/account.ts'
+import { loadConfig } from '../../keeper/config.ts'
 import { startKeeper } from '../../keeper/keeper.ts'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
@@ -218,7 +219,7 @@ export async function startTestKeeper(
   const config = loadConfig(whole)
   const keeper = await startKeeper({
     config,
-    privateKey: readPrivateKey(whole),
+    account: await openKeeperAccount(whole),
     onFatal: ({ code }) => void fatal.push(code),
     log: createLog(config.logLevel),
   })

@@ -69,9 +69,14 @@ export async function readKeystore(path: string): Promise<LockedKey> {
 
 /**
  * Finds a wallet by its name or address, upper or lower case.
- * @throws UNKNOWN_WALLET, AMBIGUOUS_WALLET
+ * @throws UNKNOWN_WALLET, AMBIGUOUS_WALLET; INVALID_KEY for a private key, which is nothing to be named by
  */
 export function findWallet(wallets: readonly StoredWallet[], text: string): StoredWallet {
+  if (/^(0x)?[0-9a-f]{64}$/i.test(text))
+    throw new MultiverseError(
+      'INVALID_KEY',
+      'a private key is no name: whoever can list processes has seen it. Use it no more, and import its successor',
+    )
   const found = matching(wallets, text)
   const [first, second] = found
   if (first === undefined) {

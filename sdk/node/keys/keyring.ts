@@ -1,4 +1,4 @@
-import { type Address, getAddress, isAddress, type LocalAccount } from 'viem'
+import { type Address, getAddress, type Hex, isAddress, type LocalAccount } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { MultiverseError } from '../../errors.ts'
 import {
@@ -96,18 +96,17 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return { kind: 'keystore', path, name: name ?? text, address }
   }
 
+  const openKeystore = async (path: string, name: string): Promise<Hex> => {
+    const locked = await readKeystore(path)
+    return unlockKey(locked, await readPassphrase(passphrase, name), path)
+  }
+  const readKey = (name: string) => parsePrivateKey(env[name] ?? '', name)
+
   const open = async (source: KeySource): Promise<LocalAccount> => {
-    switch (source.kind) {
-      case 'keystore': {
-        const locked = await readKeystore(source.path)
-        const secret = await readPassphrase(passphrase, source.name)
-        return privateKeyToAccount(await unlockKey(locked, secret, source.path))
-      }
-      case 'signer':
-        return remoteAccount(source.signer)
-      case 'variable':
-        return privateKeyToAccount(parsePrivateKey(env[source.name] ?? '', source.name))
-    }
+    if (source.kind === 'signer') return remoteAccount(source.signer)
+    const isFile = source.kind === 'keystore'
+    const key = isFile ? await openKeystore(source.path, source.name) : readKey(source.name)
+    return privateKeyToAccount(key)
   }
 
   return {
@@ -129,14 +128,9 @@ export function createKeyring(options: KeyringOptions): Keyring {
       return env[names.privateKey] ? { kind: 'variable', name: names.privateKey } : undefined
     },
     async address(source) {
-      switch (source.kind) {
-        case 'keystore':
-          return source.address ?? (await open(source)).address
-        case 'signer':
-          return remoteAddress(source.signer)
-        case 'variable':
-          return privateKeyToAddress(parsePrivateKey(env[source.name] ?? '', source.name))
-      }
+      if (source.kind === 'signer') return remoteAddress(source.signer)
+      if (source.kind === 'variable') return privateKeyToAddress(readKey(source.name))
+      return source.address ?? (await open(source)).address
     },
   }
 }
@@ -157,6 +151,7 @@ export function checkKeySettings(env: Environment, prefix: Prefix): MultiverseEr
   const key = env[names.privateKey]
   const url = env[names.signerUrl]
   const address = env[names.signerAddress]
+  // No value is shown: what stands in the wrong variable may be a secret.
   try {
     if (key) parsePrivateKey(key, names.privateKey)
     readDescriptorNumber(env, names.passphraseFd)
@@ -164,11 +159,9 @@ export function checkKeySettings(env: Environment, prefix: Prefix): MultiverseEr
     if (error instanceof MultiverseError) return error
     throw error
   }
-  // A URL may hold a password, so it is not shown.
   if (url && !['http:', 'https:'].includes(URL.parse(url)?.protocol ?? ''))
     return invalidSetting(names.signerUrl, 'is no http or https URL')
-  if (address && !isAddress(address))
-    return invalidSetting(names.signerAddress, `is no address: ${address}`)
+  if (address && !isAddress(address)) return invalidSetting(names.signerAddress, 'is no address')
   if (address && !url)
     return invalidSetting(names.signerAddress, `is set and ${names.signerUrl} is not`)
   return null
@@ -180,7 +173,7 @@ const isPath = (text: string) => /[/\\]/.test(text)
 function readDescriptorNumber(env: Environment, name: string): number | undefined {
   const text = env[name]
   if (!text) return undefined
-  if (!/^\d{1,4}$/.test(text)) throw invalidSetting(name, `is no file descriptor: ${text}`)
+  if (!/^\d{1,4}$/.test(text)) throw invalidSetting(name, 'is no number of a file descriptor')
   return Number(text)
 }
 

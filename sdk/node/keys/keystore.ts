@@ -1,7 +1,5 @@
-import { pbkdf2, randomBytes, scrypt, type ScryptOptions } from 'node:crypto'
-import { promisify } from 'node:util'
 import * as Keystore from 'ox/Keystore'
-import { type Address, getAddress, type Hex, isAddress, toHex } from 'viem'
+import { type Address, getAddress, type Hex, isAddress } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import { z } from 'zod'
 import { MultiverseError } from '../../errors.ts'
@@ -26,8 +24,8 @@ const cryptoSchema = z.object({
   kdfparams: z.looseObject({ dklen: z.literal(KEY_BYTES), salt }),
   mac: hexText(32),
 })
-const scryptSchema = z.object({ salt, n: positive, r: positive, p: positive })
-const pbkdf2Schema = z.object({ salt, c: positive, prf: z.string() })
+const scryptSchema = z.object({ n: positive, r: positive, p: positive })
+const pbkdf2Schema = z.object({ c: positive, prf: z.string() })
 
 /** A keystore file that was read and understood, still locked. */
 export type LockedKey = {
@@ -35,7 +33,7 @@ export type LockedKey = {
   address: Address | null
   /** The name it was given; null for a file of another program. */
   name: string | null
-  crypto: z.infer<typeof cryptoSchema>
+  keystore: Keystore.Keystore
 }
 
 /**
@@ -51,7 +49,11 @@ export function parseKeystore(text: string, where: string): LockedKey {
     throw invalid(where, 'it is not JSON')
   }
   const parsed = z
-    .looseObject({ version: z.number(), address: z.string().optional(), name: z.unknown() })
+    .looseObject({
+      version: z.number(),
+      address: z.string().optional(),
+      name: z.unknown().optional(),
+    })
     .safeParse(json)
   if (!parsed.success) throw invalid(where, 'it has no version')
   const { version, address: given, name, ...rest } = parsed.data
@@ -64,39 +66,38 @@ export function parseKeystore(text: string, where: string): LockedKey {
       `crypto.${crypto.error.issues[0]?.path.join('.') ?? ''} is wrong or missing`,
     )
   if (crypto.data.cipher !== 'aes-128-ctr') throw unsupported(where, `cipher ${crypto.data.cipher}`)
-  const kdf = readKdf(crypto.data, where)
+  const { ciphertext, cipherparams, mac } = crypto.data
   const text0x = given === undefined || given.startsWith('0x') ? given : `0x${given}`
   if (text0x !== undefined && !isAddress(text0x, { strict: false }))
     throw invalid(where, 'its address is none')
   return {
     address: text0x === undefined ? null : getAddress(text0x),
     name: typeof name === 'string' && name !== '' ? name : null,
-    crypto: { ...crypto.data, kdf: kdf.kind },
+    keystore: {
+      version: 3,
+      id: '',
+      crypto: {
+        cipher: 'aes-128-ctr',
+        ciphertext: bare(ciphertext),
+        cipherparams: { iv: bare(cipherparams.iv) },
+        mac: bare(mac),
+        ...kdfOf(crypto.data, where),
+      },
+    },
   }
 }
 
 /**
- * The private key of a keystore. Takes about a second and, with scrypt, the memory that the file asks for.
+ * The private key of a keystore. Takes about a second, in which nothing else happens, and with scrypt the memory that the
+ * file asks for.
  * @throws WRONG_PASSPHRASE; KEYSTORE_INVALID when the key is not that of its address
  */
-export async function unlockKey(key: LockedKey, passphrase: string, where: string): Promise<Hex> {
-  const { crypto } = key
-  const derived = await derive(readKdf(crypto, where), passphrase)
+export function unlockKey(key: LockedKey, passphrase: string, where: string): Hex {
+  // Not toKeyAsync: it takes every file's r for 1 and p for 8. Nor Node's scrypt: it refuses the definition's own example.
+  const derived = Keystore.toKey(key.keystore, { password: passphrase })
   let privateKey: Hex
   try {
-    privateKey = Keystore.decrypt(
-      {
-        version: 3,
-        id: '',
-        crypto: {
-          cipher: 'aes-128-ctr',
-          ciphertext: bare(crypto.ciphertext),
-          cipherparams: { iv: bare(crypto.cipherparams.iv) },
-          mac: bare(crypto.mac).toLowerCase(),
-        } as Keystore.Keystore['crypto'],
-      },
-      derived,
-    )
+    privateKey = Keystore.decrypt(key.keystore, derived)
   } catch {
     // All that is left to go wrong is the checksum of key and ciphertext.
     throw new MultiverseError('WRONG_PASSPHRASE', `wrong passphrase for ${where}`)
@@ -108,15 +109,9 @@ export async function unlockKey(key: LockedKey, passphrase: string, where: strin
 }
 
 /** The text of a keystore file that holds the key, encrypted with the passphrase, under a name. */
-export async function lockKey(privateKey: Hex, passphrase: string, name: string): Promise<string> {
-  const salt = randomBytes(32).toString('hex')
-  const iv = new Uint8Array(randomBytes(16))
-  const derived = await derive({ kind: 'scrypt', ...SCRYPT, salt }, passphrase)
-  const { crypto, id, version } = Keystore.encrypt(privateKey, derived, {
-    kdf: 'scrypt',
-    kdfparams: { ...SCRYPT, dklen: KEY_BYTES, salt },
-    iv,
-  })
+export function lockKey(privateKey: Hex, passphrase: string, name: string): string {
+  const [derived, options] = Keystore.scrypt({ password: passphrase, ...SCRYPT })
+  const { crypto, id, version } = Keystore.encrypt(privateKey, derived, options)
   const address = bare(privateKeyToAddress(privateKey)).toLowerCase()
   return `${JSON.stringify({ address, crypto, id, name, version })}\n`
 }
@@ -132,50 +127,31 @@ export function parsePrivateKey(text: string, where: string): Hex {
   return withPrefix(text)
 }
 
-type Kdf =
-  | { kind: 'scrypt'; salt: string; n: number; r: number; p: number }
-  | { kind: 'pbkdf2'; salt: string; c: number }
-
-function readKdf({ kdf, kdfparams }: LockedKey['crypto'], where: string): Kdf {
+/** The parameters of a key derivation, checked: with others it would fail in some other way, or never end. */
+function kdfOf({ kdf, kdfparams }: z.infer<typeof cryptoSchema>, where: string) {
+  const salt = bare(kdfparams.salt)
   switch (kdf) {
     case 'scrypt': {
       const parsed = scryptSchema.safeParse(kdfparams)
       if (!parsed.success) throw invalid(where, 'its scrypt parameters are wrong or missing')
-      const { salt, n, r, p } = parsed.data
-      if (n < 2 || (n & (n - 1)) !== 0 || n > 2 ** 30)
+      const { n, r, p } = parsed.data
+      if (n < 2 || n > 2 ** 30 || (n & (n - 1)) !== 0)
         throw invalid(where, `scrypt n=${n} is no power of two`)
       if (128 * n * r > MAX_SCRYPT_MEMORY || n * r * p > MAX_SCRYPT_WORK)
         throw unsupported(where, `scrypt with n=${n}, r=${r}, p=${p}, which is too much work,`)
-      return { kind: 'scrypt', salt, n, r, p }
+      return { kdf, kdfparams: { dklen: KEY_BYTES, salt, n, r, p } } as const
     }
     case 'pbkdf2': {
       const parsed = pbkdf2Schema.safeParse(kdfparams)
       if (!parsed.success) throw invalid(where, 'its pbkdf2 parameters are wrong or missing')
-      const { salt, c, prf } = parsed.data
+      const { c, prf } = parsed.data
       if (prf !== 'hmac-sha256') throw unsupported(where, `pbkdf2 with ${prf}`)
       if (c > MAX_PBKDF2_ROUNDS)
         throw unsupported(where, `pbkdf2 with c=${c}, which is too much work,`)
-      return { kind: 'pbkdf2', salt, c }
+      return { kdf, kdfparams: { dklen: KEY_BYTES, salt, c, prf } } as const
     }
     default:
       throw unsupported(where, `key derivation ${kdf}`)
-  }
-}
-
-const scryptAsync = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt)
-const pbkdf2Async = promisify(pbkdf2)
-
-// With Node's own functions: they leave the event loop free, and ox's scryptAsync takes r=8 for r=1.
-async function derive(kdf: Kdf, passphrase: string): Promise<Hex> {
-  const saltBytes = Buffer.from(bare(kdf.salt), 'hex')
-  switch (kdf.kind) {
-    case 'scrypt': {
-      const { n, r, p } = kdf
-      const maxmem = 128 * r * (n + p + 2) + 2 ** 20
-      return toHex(await scryptAsync(passphrase, saltBytes, KEY_BYTES, { N: n, r, p, maxmem }))
-    }
-    case 'pbkdf2':
-      return toHex(await pbkdf2Async(passphrase, saltBytes, kdf.c, KEY_BYTES, 'sha256'))
   }
 }
 
@@ -190,7 +166,7 @@ function addressOf(privateKey: Hex): Address | null {
 }
 
 const bare = (hex: string) => hex.replace(/^0x/, '')
-const withPrefix = (hex: string) => `0x${bare(hex)}` as Hex
+const withPrefix = (hex: string) => `0x${bare(hex)}` as const
 
 function invalid(where: string, why: string): MultiverseError {
   return new MultiverseError('KEYSTORE_INVALID', `${where} is no keystore file: ${why}`)

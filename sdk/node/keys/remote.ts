@@ -27,25 +27,30 @@ export type RemoteSigner = {
 /** A signer may ask a person or a machine of its own. */
 const TIMEOUT_MS = 30_000
 const ZERO = '0x0'
+const TYPES = ['legacy', 'eip1559']
 
 type Call = (method: 'eth_accounts' | 'eth_signTransaction', params: unknown[]) => Promise<unknown>
 
 /**
  * An account whose key stays with a remote signer (`eth_accounts`, `eth_signTransaction`). What comes back is not
  * believed: it must be the transaction that was asked for, signed by this account.
- * @throws SIGNER_UNREACHABLE (retryable), SIGNER_REFUSED, SIGNER_NO_ACCOUNT, SIGNER_AMBIGUOUS; when signing also
+ * @throws SIGNER_UNREACHABLE and SIGNER_REFUSED (retryable), SIGNER_NO_ACCOUNT, SIGNER_AMBIGUOUS; when signing also
  * SIGNER_MISMATCH
  */
 export async function remoteAccount(signer: RemoteSigner): Promise<LocalAccount> {
   const { name, call } = connect(signer.url)
   const address = chooseAddress(await call('eth_accounts', []), signer.address, name)
   const unsupported = async (): Promise<never> => {
-    throw new MultiverseError('SIGNER_UNSUPPORTED', `${name} is asked for transactions only`)
+    throw new MultiverseError(
+      'SIGNER_UNSUPPORTED',
+      `${name} is asked for ordinary transactions only`,
+    )
   }
   return toAccount({
     address,
     async signTransaction(transaction) {
       const wanted = unsigned(transaction as TransactionSerializable)
+      if (!TYPES.includes(`${wanted.type}`)) return unsupported()
       const answer = await call('eth_signTransaction', [asRequest(wanted, address)])
       const raw = rawOf(answer)
       if (raw === null || !(await isWanted(raw, wanted, address)))
@@ -82,7 +87,13 @@ function connect(url: string): { name: string; call: Call } {
         const { code, details } = error as { code?: unknown; details?: unknown }
         // Causes stay out: they quote the URL.
         if (typeof code === 'number')
-          throw new MultiverseError('SIGNER_REFUSED', `${name} refuses ${method}: ${line(details)}`)
+          throw new MultiverseError(
+            'SIGNER_REFUSED',
+            `${name} refuses ${method}: ${line(details)}`,
+            {
+              isRetryable: true,
+            },
+          )
         throw new MultiverseError('SIGNER_UNREACHABLE', `${name} does not answer ${method}`, {
           isRetryable: true,
         })
@@ -117,11 +128,12 @@ function unsigned(transaction: TransactionSerializable): TransactionSerializable
   return parseTransaction(serializeTransaction(transaction)) as TransactionSerializable
 }
 
+const quantity = (amount: bigint | number | undefined) =>
+  amount === undefined ? ZERO : numberToHex(amount)
+
 function asRequest(transaction: TransactionSerializable, from: Address) {
   const { type, chainId, to, data, value, gas, nonce } = transaction
   const { gasPrice, maxFeePerGas, maxPriorityFeePerGas, accessList } = transaction
-  const quantity = (amount: bigint | number | undefined) =>
-    amount === undefined ? ZERO : numberToHex(amount)
   const fees =
     type === 'eip1559'
       ? {
