@@ -2,9 +2,12 @@ import { type HttpBindings, serve, type ServerType } from '@hono/node-server'
 import type { Json } from '@duckdb/node-api'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { z } from 'zod'
+import { rateLimiter } from 'hono-rate-limiter'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Cursor } from './journal.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { openapi, sqlRequest } from './openapi.ts'
+import { toParquet } from './parquet.ts'
 import type { QueryResult, RunQuery } from './query.ts'
 
 /** What `/status` shows; `reason` says why it is not ready. */
@@ -22,21 +25,58 @@ const STATUS_CODES: Record<string, 400 | 408 | 413 | 429> = {
   RESULT_TOO_LARGE: 413,
   REQUEST_TOO_LARGE: 413,
   TOO_MANY_QUERIES: 429,
+  TOO_MANY_REQUESTS: 429,
 }
 
-const value = z.union([z.string(), z.number(), z.boolean(), z.null()])
-const request = z.strictObject({ sql: z.string(), params: z.array(value).optional() })
+/** Requests for SQL that one address may make in a window. */
+const RATE = { requests: 1_000, windowMs: 10_000 }
 
-/** The analytics' routes: read-only SQL, health, readiness, status. */
-export function createApp({ query, status }: { query: RunQuery; status: () => Status }): Hono {
+type Options = { query: RunQuery; status: () => Status; metrics?: Metrics; rate?: typeof RATE }
+
+/** The analytics' routes: read-only SQL, health, readiness, status, metrics, and their description. */
+export function createApp({
+  query: runQuery,
+  status,
+  metrics = createMetrics(status),
+  rate = RATE,
+}: Options): Hono {
   const app = new Hono<{ Bindings: HttpBindings }>()
+  const query: RunQuery = async (sql, values) => {
+    const from = performance.now()
+    let outcome = 'ok'
+    try {
+      return await runQuery(sql, values)
+    } catch (error) {
+      outcome = isMultiverseError(error) ? error.code : 'INTERNAL'
+      throw error
+    } finally {
+      metrics.query(outcome, (performance.now() - from) / 1_000)
+    }
+  }
+  app.use(
+    '/sql',
+    rateLimiter<{ Bindings: HttpBindings }>({
+      windowMs: rate.windowMs,
+      limit: rate.requests,
+      standardHeaders: 'draft-6',
+      keyGenerator: (c) => c.env?.incoming?.socket.remoteAddress ?? 'unknown',
+      handler: (c) =>
+        refuse(
+          c,
+          new MultiverseError(
+            'TOO_MANY_REQUESTS',
+            `more than ${rate.requests} requests in ${rate.windowMs / 1_000} s from one address`,
+          ),
+        ),
+    }),
+  )
   const limit = bodyLimit({
     maxSize: 1_024 * 1_024,
     onError: (c) =>
       refuse(c, new MultiverseError('REQUEST_TOO_LARGE', 'the request has over 1 MiB')),
   })
   app.post('/sql', limit, async (c) => {
-    const parsed = request.safeParse(await c.req.json().catch(() => undefined))
+    const parsed = sqlRequest.safeParse(await c.req.json().catch(() => undefined))
     if (!parsed.success)
       throw new MultiverseError('REQUEST_INVALID', 'the body must be JSON: {sql, params?}')
     return answer(c, await query(parsed.data.sql, parsed.data.params))
@@ -47,6 +87,11 @@ export function createApp({ query, status }: { query: RunQuery; status: () => St
     return answer(c, await query(sql))
   })
   app.get('/status', (c) => c.json(status()))
+  app.get('/journal', (c) => c.json({ journals: status().journals }))
+  app.get('/openapi.json', (c) => c.json(openapi))
+  app.get('/metrics', async (c) =>
+    c.text(await metrics.text(), 200, { 'content-type': metrics.contentType }),
+  )
   app.get('/health', (c) => c.json({ ok: true }))
   app.get('/ready', (c) => {
     const { ready, reason } = status()
@@ -79,12 +124,16 @@ export async function listen(
   }
 }
 
-function answer(c: Context, result: QueryResult): Response {
+async function answer(c: Context, result: QueryResult): Promise<Response> {
   const format = c.req.query('format') ?? 'json'
   if (format === 'json') return c.json(result)
   if (format === 'csv')
     return c.body(toCsv(result), 200, { 'content-type': 'text/csv; charset=utf-8' })
-  throw new MultiverseError('REQUEST_INVALID', `the format is json or csv, not ${format}`)
+  if (format === 'parquet')
+    return c.body(await toParquet(result), 200, {
+      'content-type': 'application/vnd.apache.parquet',
+    })
+  throw new MultiverseError('REQUEST_INVALID', `the format is json, csv or parquet, not ${format}`)
 }
 
 function refuse(c: Context, error: unknown): Response {

@@ -9,6 +9,7 @@ import { createLog, fail, required, requiredPort, runService } from '../service.
 import { openDatabase } from './database.ts'
 import { createApp, listen, type Status } from './http.ts'
 import { type Cursor, createJournalReader, readCursors } from './journal.ts'
+import { createMetrics } from './metrics.ts'
 import { createMirror } from './mirror.ts'
 import { createQuery } from './query.ts'
 import { createSource } from './source.ts'
@@ -61,15 +62,14 @@ await runService(async () => {
       reason: 'starting',
     }
     let levelAt = 0
+    const statusNow = () => {
+      const ready = Date.now() - levelAt < STALE_MS
+      const journals = [...cursors.values()]
+      return { ...status, journals, ready, reason: ready ? null : status.reason }
+    }
+    const metrics = createMetrics(statusNow)
     const server = await listen(
-      createApp({
-        query: createQuery(database),
-        status: () => {
-          const ready = Date.now() - levelAt < STALE_MS
-          const journals = [...cursors.values()]
-          return { ...status, journals, ready, reason: ready ? null : status.reason }
-        },
-      }),
+      createApp({ query: createQuery(database), status: statusNow, metrics }),
       port,
     )
     closers.push(() => server.close())
@@ -84,7 +84,9 @@ await runService(async () => {
       log,
     })
     const mirroring = async () => {
+      const from = performance.now()
       const tick = await mirror.tick()
+      metrics.tick(tick.kind, (performance.now() - from) / 1_000)
       const { block } = tick
       status.block = block === null ? null : { number: Number(block.number), hash: block.hash }
       if (tick.kind === 'current') levelAt = Date.now()

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
 import { createApp, type Status, toCsv } from '../../indexer/analytics/http.ts'
@@ -196,6 +197,61 @@ describe('over HTTP', () => {
     const large = await post({ sql: 'x'.repeat(2 ** 21) })
     expect(large.status).toBe(413)
     expect((await app().request('/nothing')).status).toBe(404)
+  })
+
+  test('Parquet, as another reader sees it: integers of any size are exact', async () => {
+    const sql = `SELECT 170141183460469231731687303715884105727::HUGEINT AS amount, 18446744073709551615::UBIGINT AS block,
+      [1, NULL]::UTINYINT[] AS live, TIMESTAMP '2026-01-02 03:04:05.678' AS at, NULL::BIGNUM AS none, 'x' AS amount`
+    const response = await post({ sql }, '?format=parquet')
+    expect(response.headers.get('content-type')).toBe('application/vnd.apache.parquet')
+    expect(await parquetReadObjects({ file: await response.arrayBuffer() })).toEqual([
+      {
+        amount: '170141183460469231731687303715884105727',
+        block: 18_446_744_073_709_551_615n,
+        live: [1, null],
+        at: new Date('2026-01-02T03:04:05.678Z'),
+        none: null,
+        amount_2: 'x',
+      },
+    ])
+    const none = await post({ sql: 'SELECT 1 AS a WHERE false' }, '?format=parquet')
+    expect(await parquetReadObjects({ file: await none.arrayBuffer() })).toEqual([])
+  })
+
+  test('every route is described', async () => {
+    const described = (await (await app().request('/openapi.json')).json()) as {
+      paths: Record<string, Record<string, object>>
+    }
+    expect(Object.keys(described.paths).toSorted()).toEqual(
+      [...new Set(app().routes.map(({ path }) => path))]
+        .filter((path) => path !== '/openapi.json')
+        .toSorted(),
+    )
+  })
+
+  test('metrics count queries by how they ended', async () => {
+    const one = app()
+    await one.request(`/sql?q=${encodeURIComponent('SELECT 1')}`)
+    await one.request(`/sql?q=${encodeURIComponent('DROP TABLE verses')}`)
+    const text = await (await one.request('/metrics')).text()
+    expect(text).toContain('analytics_queries_total{outcome="ok"} 1')
+    expect(text).toContain('analytics_queries_total{outcome="SQL_REFUSED"} 1')
+    expect(text).toContain(`analytics_block ${status.block?.number}`)
+  })
+
+  test('who asks too often waits', async () => {
+    const one = createApp({
+      query: createQuery(database),
+      status: () => status,
+      rate: { requests: 2, windowMs: 60_000 },
+    })
+    const codes = []
+    for (let i = 0; i < 3; i += 1) codes.push((await one.request('/sql?q=SELECT%201')).status)
+    expect(codes).toEqual([200, 200, 429])
+    expect(await (await one.request('/sql?q=SELECT%201')).json()).toMatchObject({
+      code: 'TOO_MANY_REQUESTS',
+    })
+    expect((await one.request('/health')).status).toBe(200)
   })
 
   test('status, health, readiness', async () => {
