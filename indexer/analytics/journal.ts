@@ -6,6 +6,7 @@ import {
 } from '../../sdk/journal.ts'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Database, Transaction } from './database.ts'
+import { refreshSpectra } from './spectra.ts'
 import { fillExtractedWev } from './wev.ts'
 
 // A keeper's journal is an outbox: entries are numbered without gaps, so a cursor says exactly what has been read. An entry
@@ -96,6 +97,10 @@ async function append(
       [keeperId, epoch, JSON.stringify(entries.map((entry) => journalRow(entry)))],
     )
     for (const entry of entries) await apply(tx, entry)
+    const branched = entries.flatMap(({ event }) =>
+      event.kind === 'world.branched' ? [event.parentEntityId] : [],
+    )
+    if (branched.length > 0) await refreshSpectra(tx, branched)
     if (entries.some(({ event }) => event.kind === 'partition.resolved')) await fillExtractedWev(tx)
     await tx.run(
       `INSERT INTO keepers VALUES ($1, $2, $3)

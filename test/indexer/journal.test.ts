@@ -78,6 +78,11 @@ test('maps entries as the seeds name things', async () => {
     "SELECT b.gf3_sum, sum(e.trit)::INT AS recomputed, count(*)::INT AS children FROM (SELECT *, unnest(child_entity_ids) AS child FROM world_branches WHERE branch_type = 'push_down' ORDER BY branched_at LIMIT 3) b JOIN world_runtime_entities e ON e.entity_id = b.child GROUP BY b.gf3_sum",
   )
   expect(branch).toEqual({ gf3_sum: 0, recomputed: 0, children: 3 })
+  // A world and its three verses, each one hop from each: K4, with the eigenvalues 3 and -1.
+  const spectra = await rows(
+    'SELECT worlds, hops, round(spectral_gap, 9) AS gap, round(price_of_anarchy, 9) AS price FROM branch_spectra',
+  )
+  expect(spectra).toEqual([1, 2].map(() => ({ worlds: 4, hops: 6, gap: 4, price: 1.25 })))
   const [resolution] = await rows(
     'SELECT list_contains(verses, winning_verse) AS won, len(verses)::INT AS n, wev_extracted FROM verse_resolutions',
   )
