@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
 import { createQuery } from '../../indexer/analytics/query.ts'
+import { BUNDLES } from '../../providers/triads.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 
 // The views and macros beyond the seeds' own, on rows few enough to work every figure out by hand.
@@ -128,6 +129,27 @@ describe('trits', () => {
   ])('%s is %s', async (call, value) => {
     expect(await ask(`SELECT ${call}`)).toEqual([[value]])
   })
+})
+
+test("the triads are the providers' own, each conserved and balanced", async () => {
+  const stored = await ask(
+    `SELECT t.triad_id, t.name, list(m.member ORDER BY m.place), list(m.trit ORDER BY m.place)
+     FROM triads t JOIN triad_members m USING (triad_id) GROUP BY t.triad_id, t.name ORDER BY t.triad_id`,
+  )
+  const known = BUNDLES.map(({ id, name, members }) => [
+    id,
+    name,
+    members.map((member) => member.id),
+    members.map(({ trit }) => trit),
+  ])
+  expect(stored).toEqual(known.toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)))
+  expect(await ask('SELECT DISTINCT conserved, balanced FROM v_triads')).toEqual([[true, true]])
+  expect(
+    await ask("SELECT members, is_triad FROM v_triads WHERE triad_id IN ('core', 'full')"),
+  ).toEqual([
+    ['ramanujan-expander(-1) ⊗ world-extractable-value(0) ⊗ world-runtime(+1)', true],
+    ['ritual(-1) ⊗ gensyn(-1) ⊗ modal(+1) ⊗ morph(+1) ⊗ primeintellect(0)', false],
+  ])
 })
 
 describe('a small multiverse', () => {

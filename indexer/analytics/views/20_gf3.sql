@@ -45,3 +45,13 @@ SELECT branch_id, count(*) AS worlds, count(*) = count(DISTINCT entity_id) AS di
 FROM children
 GROUP BY branch_id
 ORDER BY branch_id;
+
+-- What each triad comes to.
+CREATE OR REPLACE VIEW v_triads AS
+SELECT t.triad_id, any_value(t.name) AS name, string_agg(m.member || CASE m.trit WHEN 1 THEN '(+1)' ELSE '(' || m.trit || ')' END, ' ⊗ ' ORDER BY m.place)
+         AS members, sum(m.trit) AS trit_sum, gf3_conserved(list(m.trit)) AS conserved, gf3_balanced(list(m.trit)) AS balanced,
+       count(*) = 3 AS is_triad
+FROM triads t
+JOIN triad_members m USING (triad_id)
+GROUP BY t.triad_id
+ORDER BY t.triad_id;
