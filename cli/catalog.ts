@@ -17,6 +17,8 @@ export type Catalog = Names & {
   spec: (question: Hex) => Promise<LoadedSpec | undefined>
   /** Every verse that holds or held something, without ROOT, with the token. */
   verses: () => Promise<KnownVerse[]>
+  /** Reads all specs at once, for who is going to ask about most questions. */
+  readAll: () => Promise<void>
   forget: () => void
 }
 
@@ -33,27 +35,39 @@ export function createCatalog(client: ReadClient, deployment: Deployment): Catal
     reading(getContractEvents(client, { ...where, eventName: 'QuestionAsked' })),
   )
   const specs = new Map<Hex, Promise<LoadedSpec | undefined>>()
+  /** Every URI at once, for who asks about every question. */
+  const published = memoize(async () => {
+    const logs = await reading(getContractEvents(client, { ...where, eventName: 'SpecPublished' }))
+    return Map.groupBy(logs, ({ args }) => args.question)
+  })
 
-  const loadSpec = async (question: Hex): Promise<LoadedSpec | undefined> => {
+  const loadSpec = async (question: Hex, isOneOfMany: boolean): Promise<LoadedSpec | undefined> => {
     const terms = (await asked.get()).find(({ args }) => args.question === question)
     if (terms === undefined) return undefined
-    const published = await reading(
-      getContractEvents(client, { ...where, eventName: 'SpecPublished', args: { question } }),
-    )
-    for (const { args } of published) {
+    const logs = isOneOfMany
+      ? ((await published.get()).get(question) ?? [])
+      : await reading(
+          getContractEvents(client, { ...where, eventName: 'SpecPublished', args: { question } }),
+        )
+    for (const { args } of logs) {
       const loaded = readDataUri(args.uri)
       if (loaded?.specHash === terms.args.specHash) return loaded
     }
     return undefined
   }
-  const spec = (question: Hex) => {
-    const known = specs.get(question) ?? loadSpec(question)
+  const spec = (question: Hex, isOneOfMany = false) => {
+    const known = specs.get(question) ?? loadSpec(question, isOneOfMany)
     specs.set(question, known)
     return known
   }
 
   return {
-    spec,
+    spec: (question) => spec(question),
+    title: async (question) => (await spec(question, true))?.spec.title,
+    async readAll() {
+      await published.get()
+      for (const { args } of await asked.get()) await spec(args.question, true)
+    },
     questions: async () => (await asked.get()).map(({ args }) => args.question),
     labels: async (question) => (await spec(question))?.labels,
     async verses() {
@@ -72,6 +86,7 @@ export function createCatalog(client: ReadClient, deployment: Deployment): Catal
     },
     forget() {
       asked.forget()
+      published.forget()
       specs.clear()
     },
   }

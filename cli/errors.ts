@@ -1,3 +1,4 @@
+import type { FailureOutput } from '../sdk/output.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 
 /** What a verb ends with. */
@@ -11,6 +12,8 @@ export const EXIT = {
   wrongChain: 3,
   /** Nothing is running that could answer. */
   noStack: 4,
+  /** The user ended it with Ctrl-C. */
+  interrupted: 130,
 } as const
 
 const EXIT_BY_CODE: Record<string, number> = {
@@ -40,13 +43,11 @@ const EXIT_BY_CODE: Record<string, number> = {
   NO_STACK: EXIT.noStack,
   NO_KEEPER: EXIT.noStack,
   NO_ANALYTICS: EXIT.noStack,
+  INTERRUPTED: EXIT.interrupted,
 }
 
-/** An error as a program is told about it. */
-export type Failure = { error: { code: string; message: string } }
-
 /** Any error as one with a code. An unexpected one is INTERNAL. */
-export function toFailure(error: unknown): Failure {
+export function toFailure(error: unknown): FailureOutput {
   const code = isMultiverseError(error) ? error.code : 'INTERNAL'
   return { error: { code, message: oneLine(error) } }
 }

@@ -4,20 +4,27 @@ import { multiverseAbi, worldsAbi } from '../sdk/abi.ts'
 import { contractError, getLive, type ReadClient } from '../sdk/actions.ts'
 import type { Deployment } from '../sdk/deployment.ts'
 import type { Path } from '../sdk/ids.ts'
+import type { VerseState } from '../sdk/output.ts'
 
 /** A deployment and the way to read it. */
 export type Ledger = { client: ReadClient; deployment: Deployment }
 
-/** Whether every answer of the path is still possible. @throws UNKNOWN_QUESTION */
-export async function isPossible({ client, deployment }: Ledger, path: Path): Promise<boolean> {
+/** What has become of the verse with this path. @throws UNKNOWN_QUESTION */
+export async function verseState({ client, deployment }: Ledger, path: Path): Promise<VerseState> {
   const { multiverse } = deployment.addresses
-  const possible = await Promise.all(
-    path.map(async ({ question, outcome }) => {
-      const live = await getLive(client, { multiverse, question })
-      return ((live >> BigInt(outcome)) & 1n) === 1n
-    }),
+  const masks = await Promise.all(
+    path.map(async ({ question, outcome }) => ({
+      live: await getLive(client, { multiverse, question }),
+      own: 1n << BigInt(outcome),
+    })),
   )
-  return possible.every(Boolean)
+  return stateOf(masks)
+}
+
+/** What has become of a verse with such answers: `own` is each answer's bit, `live` those of its question still possible. */
+export function stateOf(answers: readonly { live: bigint; own: bigint }[]): VerseState {
+  if (answers.some(({ live, own }) => (live & own) === 0n)) return 'evaporated'
+  return answers.every(({ live, own }) => live === own) ? 'came-true' : 'alive'
 }
 
 /** Every answer to the question on the chain: one, or none yet. */

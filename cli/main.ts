@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { type Command, CommanderError } from 'commander'
+import { MultiverseError } from '../sdk/errors.ts'
 import { EXIT, exitCodeOf, toFailure, usageError } from './errors.ts'
-import { createProgress } from './output.ts'
+import { createProgress, helpWidth, outputWidth, wrap } from './output.ts'
 import { createProgram } from './program.ts'
 
 /** A second request to end that comes so much later than the first ends at once. */
@@ -16,17 +18,33 @@ for (const stream of [process.stdout, process.stderr])
     throw error
   })
 
+// For verbs that have nothing to put in order; those that have ask for the signal instead.
+const interrupt = () => {
+  progress.end()
+  fail(interrupted())
+  process.exit(EXIT.interrupted)
+}
+process.on('SIGINT', interrupt)
+
 const program = createProgram({
   progress,
-  finish({ json, text, exitCode }, options) {
+  async finish({ json, text, exitCode, isRaw }, options) {
     progress.end()
-    process.stdout.write(`${options.json === true ? JSON.stringify(json) : text}\n`)
+    const shown = isRaw === true ? text : wrap(text, outputWidth())
+    const hasRoom = process.stdout.write(
+      `${options.json === true ? JSON.stringify(json) : shown}\n`,
+    )
     process.exitCode = exitCode ?? EXIT.ok
+    if (!hasRoom) await once(process.stdout, 'drain')
   },
   signal: untilEnded,
 })
 for (const command of withDescendants(program))
-  command.exitOverride().configureOutput({ outputError: () => {} })
+  command.exitOverride().configureOutput({
+    outputError: () => {},
+    getOutHelpWidth: helpWidth,
+    getErrHelpWidth: helpWidth,
+  })
 
 try {
   await program.parseAsync()
@@ -43,11 +61,19 @@ function withDescendants(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withDescendants)]
 }
 
+/** Says it on standard error, and with --json as the last line of standard output. */
 function fail(error: unknown): void {
   const failure = toFailure(error)
   process.stderr.write(`error ${failure.error.code}: ${failure.error.message}\n`)
   if (isJson) process.stdout.write(`${JSON.stringify(failure)}\n`)
   process.exitCode = exitCodeOf(error)
+}
+
+function interrupted(): MultiverseError {
+  return new MultiverseError(
+    'INTERRUPTED',
+    'ended by Ctrl-C: a transaction that was sent before may still be mined',
+  )
 }
 
 /** A signal that is aborted when the process is told to end, or when the one that started it is gone. */
@@ -61,6 +87,7 @@ function untilEnded(): AbortSignal {
     toldAt ??= performance.now()
     controller.abort()
   }
+  process.off('SIGINT', interrupt)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, abort)
   process.on('disconnect', () => controller.abort())
   process.channel?.unref()

@@ -1,6 +1,7 @@
 import { type Hex, isHex } from 'viem'
 import { MultiverseError } from '../sdk/errors.ts'
 import { type Answer, canonicalPath, outcomesOf, type Path } from '../sdk/ids.ts'
+import { plain } from './output.ts'
 
 /** One step of a path as a person writes it. */
 export type Step = { question: string; outcome: string }
@@ -11,12 +12,16 @@ export type Names = {
   questions: () => Promise<readonly Hex[]>
   /** A question's labels in order, void last; undefined when its spec cannot be read. */
   labels: (question: Hex) => Promise<readonly string[] | undefined>
+  /** A question's title; undefined when its spec cannot be read. */
+  title: (question: Hex) => Promise<string | undefined>
 }
 
 /** The fewest hex digits that name a question. */
 const MIN_PREFIX = 6
 /** The hex digits people are shown. */
 const SHORT_PREFIX = 8
+/** So many candidates of an ambiguous name are listed. */
+const MAX_CANDIDATES = 8
 
 /**
  * Splits `QUESTION=OUTCOME,QUESTION=OUTCOME`; `root` and the empty text are ROOT.
@@ -51,26 +56,68 @@ export async function resolvePath(text: string, names: Names): Promise<Answer[]>
 }
 
 /**
- * A question by its id or the first six or more of its hex digits, 0x or not.
- * @throws INVALID_QUESTION, UNKNOWN_QUESTION, AMBIGUOUS_QUESTION
+ * A question by its id, six or more of its first hex digits (0x or not), its title, or its slug. Titles are anybody's to
+ * choose: where several questions answer to a name, none is taken.
+ * @throws INVALID_QUESTION, UNKNOWN_QUESTION, AMBIGUOUS_QUESTION naming the candidates
  */
 export async function resolveQuestion(text: string, names: Names): Promise<Hex> {
+  const wanted = slug(text)
   const prefix: Hex = `0x${text.replace(/^0x/i, '').toLowerCase()}`
-  if (!isHex(prefix) || prefix.length < 2 + MIN_PREFIX || prefix.length > 66)
+  const isId = isHex(prefix) && prefix.length >= 2 + MIN_PREFIX && prefix.length <= 66
+  if (!isId && (wanted === '' || /^0x/i.test(text)))
     throw new MultiverseError(
       'INVALID_QUESTION',
-      `${text} is not a question: give its id, or ${MIN_PREFIX} or more of its first hex digits`,
+      `${text} is not a question: give its id, ${MIN_PREFIX} or more of its first hex digits, or its title`,
     )
-  const found = (await names.questions()).filter((id) => id.startsWith(prefix))
+  const all = await names.questions()
+  const byId = isId ? all.filter((id) => id.startsWith(prefix)) : []
+  const byTitle = /^0x/i.test(text) || prefix.length === 66 ? [] : await titled(wanted, all, names)
+  const found = [...new Set([...byId, ...byTitle])]
   const [only, another] = found
   if (only === undefined)
-    throw new MultiverseError('UNKNOWN_QUESTION', `no question begins with ${prefix}`)
+    throw new MultiverseError(
+      'UNKNOWN_QUESTION',
+      `${isId ? `no question begins with ${prefix}` : `no question is called ${text}`}: see \`multiverse questions\``,
+    )
   if (another !== undefined)
     throw new MultiverseError(
       'AMBIGUOUS_QUESTION',
-      `${found.length} questions begin with ${prefix}: ${found.map((id) => id.slice(0, prefix.length + 4)).join(', ')}`,
+      `${text} may be ${found.length} questions: ${await candidates(found, names)}`,
     )
   return only
+}
+
+/** A title as it can be typed: lower-case words joined by dashes. */
+export function slug(title: string): string {
+  return title
+    .normalize('NFKC')
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, '-')
+    .replaceAll(/^-|-$/g, '')
+}
+
+async function titled(wanted: string, questions: readonly Hex[], names: Names): Promise<Hex[]> {
+  const titles = await Promise.all(questions.map((question) => names.title(question)))
+  return questions.filter((_, index) => {
+    const title = titles[index]
+    return title !== undefined && slug(title) === wanted
+  })
+}
+
+/** Each with enough digits to tell it from the others, and its title. */
+async function candidates(found: readonly Hex[], names: Names): Promise<string> {
+  const shown = found.slice(0, MAX_CANDIDATES)
+  let digits = 2 + SHORT_PREFIX
+  while (digits < 66 && new Set(found.map((id) => id.slice(0, digits))).size < found.length)
+    digits++
+  const described = await Promise.all(
+    shown.map(async (id) => {
+      const title = await names.title(id)
+      return title === undefined ? id.slice(0, digits) : `${id.slice(0, digits)} (${plain(title)})`
+    }),
+  )
+  const rest = found.length - shown.length
+  return [...described, ...(rest > 0 ? [`and ${rest} more`] : [])].join(', ')
 }
 
 /**
@@ -104,7 +151,7 @@ export async function formatPath(path: Path, names: Names): Promise<string> {
   const steps = await Promise.all(
     path.map(async ({ question, outcome }) => {
       const label = (await names.labels(question))?.[outcome]
-      return `${shortId(question)}=${label ?? outcome}`
+      return `${shortId(question)}=${label === undefined ? outcome : plain(label)}`
     }),
   )
   return steps.join(',')

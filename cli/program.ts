@@ -1,9 +1,14 @@
-import { Command } from 'commander'
+import { Command, Help } from 'commander'
+import { registerAnswerCommands } from './commands/answer.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
 import { integerFrom, PATH_HELP } from './commands/options.ts'
 import { registerStackCommands } from './commands/stack.ts'
+import { helpWidth, wrap } from './output.ts'
 import type { Registry, Surroundings } from './registry.ts'
+
+/** The fewest columns for a description beside what it describes. */
+const NARROW = 44
 
 /** The command line of the multiverse: every group of verbs is a file in commands/. */
 export function createProgram(surroundings: Surroundings): Command {
@@ -12,14 +17,17 @@ export function createProgram(surroundings: Surroundings): Command {
       'Own a token in every future at once, run the futures, settle the one that comes true.',
     )
     .helpCommand(false)
+    .configureHelp({ formatItem })
     .showHelpAfterError(false)
     .addHelpText(
       'after',
-      `
-A QUESTION is an id or six or more of its first hex digits. An OUTCOME is a label or a number. A verse is a path of
-answers, ${PATH_HELP}.
+      wrap(
+        `
+A QUESTION is an id, six or more of its first hex digits, or its title in words joined by dashes. An OUTCOME is a label or a number. A verse is a path of answers, ${PATH_HELP}.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing is running.`,
+Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing is running, 130 ended by Ctrl-C.`,
+        helpWidth(),
+      ),
     )
 
   const verb: Registry['verb'] = (name, description, parent = program) =>
@@ -45,6 +53,16 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   const registry = { ...surroundings, program, verb, chainVerb }
   registerStackCommands(registry)
   registerLedgerCommands(registry)
+  registerAnswerCommands(registry)
   registerLookCommands(registry)
   return program
+}
+
+/** On a terminal too narrow for two columns, a description stands below what it describes. */
+function formatItem(this: Help, term: string, termWidth: number, text: string, helper: Help) {
+  const width = helper.helpWidth ?? helpWidth()
+  if (termWidth + NARROW <= width)
+    return Help.prototype.formatItem.call(this, term, termWidth, text, helper)
+  const below = text.trim() === '' ? [] : wrap(text, width - 6).split('\n')
+  return [`  ${term}`, ...below.map((line) => `      ${line}`)].join('\n')
 }

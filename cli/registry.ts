@@ -6,7 +6,7 @@ import type { Progress, Result } from './output.ts'
 export type Surroundings = {
   progress: Progress
   /** Takes a verb's result to the output. */
-  finish: (result: Result, options: CommonOptions) => void
+  finish: (result: Result, options: CommonOptions) => Promise<void>
   /** Aborted when the user wants to end. */
   signal: () => AbortSignal
 }

@@ -1,11 +1,13 @@
 import { request } from 'node:http'
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import { z } from 'zod'
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
 
 const errorSchema = z.object({ code: z.string(), message: z.string() })
 
 const hex = z.templateLiteral(['0x', z.string()])
+
+const addressSchema = z.templateLiteral(['0x', z.string().regex(/^[0-9a-fA-F]{40}$/)])
 
 const partitionSchema = z.object({
   parent: hex,
@@ -19,6 +21,8 @@ const partitionSchema = z.object({
       name: z.string(),
       trit: z.union([z.literal(-1), z.literal(0), z.literal(1)]),
       provider: z.string(),
+      /** The world's name at its keeper. */
+      entityId: z.string(),
       verseId: hex,
       stateRoot: hex.nullable(),
       /** 18-decimal fixed point, as an integer. */
@@ -41,6 +45,10 @@ export type PartitionView = z.infer<typeof partitionSchema>
 
 /** The keeper of the running stack, over its socket. */
 export type KeeperApi = {
+  /** What it signs with. */
+  address: () => Promise<Address>
+  /** Every one it has heard of. */
+  partitions: () => Promise<PartitionView[]>
   /** Undefined when it has not heard of it. */
   partition: (parent: Hex, question: Hex) => Promise<PartitionView | undefined>
   /** Tells it a question's answer; it will answer on chain. */
@@ -55,6 +63,14 @@ export function createKeeperApi(socketPath: () => Promise<string>): KeeperApi {
   const call = async (method: string, path: string, body?: unknown) =>
     overSocket(await socketPath(), method, path, body)
   return {
+    async address() {
+      return z.object({ address: addressSchema }).parse(await call('GET', '/status')).address
+    },
+    async partitions() {
+      return z
+        .object({ partitions: z.array(partitionSchema) })
+        .parse(await call('GET', '/partitions')).partitions
+    },
     async partition(parent, question) {
       try {
         return partitionSchema.parse(await call('GET', `/partitions/${parent}/${question}`))

@@ -118,6 +118,19 @@ export function expire(
   })
 }
 
+/** Names, or no longer names, an address that may pull up for the sender, always to the sender. */
+export function setRedeemer(
+  client: WriteClient,
+  { multiverse, redeemer, allowed }: OnLedger & { redeemer: Address; allowed: boolean },
+): Promise<Written> {
+  return write(client, {
+    address: multiverse,
+    abi: multiverseAbi,
+    functionName: 'setRedeemer',
+    args: [redeemer, allowed],
+  })
+}
+
 /** Lets the ledger take `amount` of an ERC-20 from the sender. */
 export function approve(
   client: WriteClient,

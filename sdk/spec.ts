@@ -45,7 +45,7 @@ const outcomeSource = z.discriminatedUnion('source', [
   }),
 ])
 
-const specSchema = z
+export const specSchema = z
   .strictObject({
     version: z.literal(1),
     title: z.string().min(1).max(256),

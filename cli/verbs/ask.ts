@@ -5,6 +5,7 @@ import { ask } from '../../sdk/actions.ts'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { questionId } from '../../sdk/ids.ts'
 import { parseSpec, specDataUri } from '../../sdk/spec.ts'
+import type { AskOutput } from '../../sdk/output.ts'
 import { type CommonOptions, openContext } from '../context.ts'
 import { type Result, table } from '../output.ts'
 import { shortId } from '../path.ts'
@@ -19,7 +20,7 @@ export type AskOptions = CommonOptions & {
 }
 
 /** Asks a question about a spec and publishes the spec with it. */
-export async function askVerb(options: AskOptions): Promise<Result> {
+export async function askVerb(options: AskOptions): Promise<Result<AskOutput>> {
   const { json, labels, specHash } = parseSpec(await readText(options.spec))
   const context = await openContext(options)
   const { deployment, isLocal } = context

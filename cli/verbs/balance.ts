@@ -1,9 +1,10 @@
 import { type Address, formatUnits } from 'viem'
 import { contractError, getBalance } from '../../sdk/actions.ts'
 import { type Path, ROOT, verseId } from '../../sdk/ids.ts'
+import type { BalanceOutput } from '../../sdk/output.ts'
 import { type CommonOptions, type Context, openContext, type TokenInfo } from '../context.ts'
-import { isPossible } from '../ledger.ts'
-import { type Result, table } from '../output.ts'
+import { verseState } from '../ledger.ts'
+import { plain, type Result, table } from '../output.ts'
 import { formatPath, resolvePath } from '../path.ts'
 import { nameOf } from '../wallets.ts'
 import { describePath } from './describe.ts'
@@ -11,7 +12,7 @@ import { describePath } from './describe.ts'
 export type BalanceOptions = CommonOptions & { owner?: string; verse?: string; token?: string }
 
 /** What an owner has of a token, in one verse or in every one that holds something. */
-export async function balanceVerb(options: BalanceOptions): Promise<Result> {
+export async function balanceVerb(options: BalanceOptions): Promise<Result<BalanceOutput>> {
   const context = await openContext(options)
   const { catalog, isLocal } = context
   const owner =
@@ -26,12 +27,13 @@ export async function balanceVerb(options: BalanceOptions): Promise<Result> {
     ({ path, amount }) => amount > 0n || path.length === 0 || options.verse !== undefined,
   )
   const balances = await Promise.all(
-    shown.map(async ({ path, amount, isLive }) => ({
+    shown.map(async ({ path, amount, state }) => ({
       verse: path.length === 0 ? ROOT : verseId(path),
       name: await formatPath(path, catalog),
       path: await describePath(path, catalog),
       amount: formatUnits(amount, token.decimals),
-      live: isLive,
+      live: state !== 'evaporated',
+      state,
     })),
   )
   return {
@@ -39,7 +41,7 @@ export async function balanceVerb(options: BalanceOptions): Promise<Result> {
     text: `${nameOf(owner, isLocal)} has\n${table(
       balances.map(({ name, amount, live }) => [
         amount,
-        `${token.symbol} in ${name}${live ? '' : ' (did not happen)'}`,
+        `${plain(token.symbol)} in ${name}${live ? '' : ' (evaporated)'}`,
       ]),
     )}`,
   }
@@ -55,16 +57,16 @@ async function heldPaths({ catalog }: Context, token: Address): Promise<Path[]> 
 async function holding(context: Context, owner: Address, token: TokenInfo, path: Path) {
   const { multiverse } = context.deployment.addresses
   try {
-    const [amount, isLive] = await Promise.all([
+    const [amount, state] = await Promise.all([
       getBalance(context.client, {
         multiverse,
         verse: verseId(path),
         token: token.address,
         owner,
       }),
-      isPossible(context, path),
+      verseState(context, path),
     ])
-    return { path, amount, isLive }
+    return { path, amount, state }
   } catch (error) {
     throw contractError(error)
   }

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { CommonOptions } from '../context.ts'
 import type { Progress, Result } from '../output.ts'
+import type { DemoOutput } from '../../sdk/output.ts'
 import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { freePorts } from '../stack/ports.ts'
@@ -17,7 +18,7 @@ type Deps = { progress: Progress; signal: AbortSignal }
  * Runs the whole multiverse once: starts a stack on free ports, plays the default scenario, checks everything it claims,
  * and leaves no process behind; nor a file, unless a data folder is named.
  */
-export async function demoVerb(options: DemoOptions, deps: Deps): Promise<Result> {
+export async function demoVerb(options: DemoOptions, deps: Deps): Promise<Result<DemoOutput>> {
   const { progress } = deps
   const isTemporary = options.data === undefined
   const dataDir =

@@ -3,6 +3,7 @@ import { readContract } from 'viem/actions'
 import { tokenAbi } from '../../sdk/abi.ts'
 import { approve, contractError, pullUp, pushDown } from '../../sdk/actions.ts'
 import { childPaths, outcomesOf, verseId } from '../../sdk/ids.ts'
+import type { MoveOutput } from '../../sdk/output.ts'
 import { type CommonOptions, type Context, openContext, type TokenInfo } from '../context.ts'
 import { type Result, table } from '../output.ts'
 import { formatPath, resolvePath, resolveQuestion } from '../path.ts'
@@ -19,16 +20,19 @@ export type MoveOptions = CommonOptions & {
 }
 
 /** Splits an amount of the parent verse into every answer of a question. Approves the token first where needed. */
-export function pushDownVerb(options: MoveOptions): Promise<Result> {
+export function pushDownVerb(options: MoveOptions): Promise<Result<MoveOutput>> {
   return move(options, 'push-down')
 }
 
 /** Merges an amount of every answer still possible back into the parent verse; after the answer, redeems. */
-export function pullUpVerb(options: MoveOptions): Promise<Result> {
+export function pullUpVerb(options: MoveOptions): Promise<Result<MoveOutput>> {
   return move(options, 'pull-up')
 }
 
-async function move(options: MoveOptions, kind: 'push-down' | 'pull-up'): Promise<Result> {
+async function move(
+  options: MoveOptions,
+  kind: 'push-down' | 'pull-up',
+): Promise<Result<MoveOutput>> {
   const context = await openContext(options)
   const { catalog, deployment, isLocal } = context
   const question = await resolveQuestion(options.question, catalog)

@@ -1,3 +1,4 @@
+import type { SqlOutput } from '../../sdk/output.ts'
 import { type CommonOptions, runningStack } from '../context.ts'
 import { type Result, table } from '../output.ts'
 import { createAnalyticsApi } from '../services.ts'
@@ -5,12 +6,12 @@ import { createAnalyticsApi } from '../services.ts'
 export type SqlOptions = CommonOptions & { csv?: boolean }
 
 /** Asks DuckDB through the running analytics. */
-export async function sqlVerb(sql: string, options: SqlOptions): Promise<Result> {
+export async function sqlVerb(sql: string, options: SqlOptions): Promise<Result<SqlOutput | null>> {
   const { urls } = await runningStack(options)
   const analytics = createAnalyticsApi(urls.analytics)
   if (options.csv === true && options.json !== true)
     // As it came, but for the last line's end, which every output gets.
-    return { json: null, text: (await analytics.csv(sql)).replace(/\n$/, '') }
+    return { json: null, text: (await analytics.csv(sql)).replace(/\n$/, ''), isRaw: true }
   const answer = await analytics.sql(sql)
   const rows = answer.rows.map((row) =>
     row.map((cell) =>

@@ -2,6 +2,7 @@ import { formatUnits } from 'viem'
 import { transfer } from '../../sdk/actions.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { positionId, verseId } from '../../sdk/ids.ts'
+import type { TransferOutput } from '../../sdk/output.ts'
 import { type CommonOptions, openContext } from '../context.ts'
 import { type Result, table } from '../output.ts'
 import { formatPath, resolvePath } from '../path.ts'
@@ -17,7 +18,7 @@ export type TransferOptions = CommonOptions & {
 }
 
 /** Moves an amount of a token inside one verse to another owner. */
-export async function transferVerb(options: TransferOptions): Promise<Result> {
+export async function transferVerb(options: TransferOptions): Promise<Result<TransferOutput>> {
   const context = await openContext(options)
   const { catalog, deployment, isLocal } = context
   const path = await resolvePath(options.verse, catalog)

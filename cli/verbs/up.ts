@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { type CommonOptions, dataFolder } from '../context.ts'
 import { type Progress, type Result, table } from '../output.ts'
 import { shortId } from '../path.ts'
+import type { UpOutput } from '../../sdk/output.ts'
 import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { scenarioPath } from '../stack/folder.ts'
@@ -15,7 +16,7 @@ type Deps = {
   progress: Progress
   signal: AbortSignal
   /** Takes what there is to know once everything is up. */
-  ready: (result: Result) => void
+  ready: (result: Result<UpOutput>) => Promise<void>
 }
 
 /** Starts the laptop multiverse and stays up until the user ends it. */
@@ -51,7 +52,7 @@ async function stayUp(stack: Stack, options: UpOptions, { progress, ready }: Dep
   progress.begin('waiting for the indexer')
   await stack.ready
   const { deployment, record, dataDir } = stack
-  ready({
+  await ready({
     json: { dataDir, deployment, ...record, scenario: summary ?? null },
     text: [
       ...(summary === undefined ? [] : [describeSummary(summary, false), '']),

@@ -3,45 +3,39 @@ import { readContract } from 'viem/actions'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { contractError } from '../../sdk/actions.ts'
 import { type Path, removeAnswer, verseId } from '../../sdk/ids.ts'
+import type { VerseOutput } from '../../sdk/output.ts'
 import { type CommonOptions, type Context, openContext } from '../context.ts'
-import { isPossible } from '../ledger.ts'
+import { verseState } from '../ledger.ts'
 import { type Result, table } from '../output.ts'
 import { formatPath, resolvePath } from '../path.ts'
+import { describeWorld } from '../worlds.ts'
 import { describePath } from './describe.ts'
 
 export type VerseOptions = CommonOptions & { keeper: string }
 
-const VERDICTS = ['no world', 'ran', 'verified', 'failed'] as const
-
 /** A verse as a keeper's notebook draws it, and whether it is still possible. */
-export async function verseVerb(text: string, options: VerseOptions): Promise<Result> {
+export async function verseVerb(text: string, options: VerseOptions): Promise<Result<VerseOutput>> {
   const context = await openContext(options)
   const { catalog } = context
   const path = await resolvePath(text, catalog)
   const keeper = context.address(options.keeper)
   const verse = verseId(path)
   const [drawn, world] = await readNotebook(context, keeper, verse)
-  const isLive = await isPossible(context, path)
+  const state = await verseState(context, path)
   const hasReport = path.length === 0 || (await isReported(context, keeper, path))
   const hasWorld = world.stateRoot !== zeroHash
   const name = await formatPath(path, catalog)
   const probability = hasReport ? formatUnits(drawn.probability, 18) : null
-  const shownWorld = hasWorld
-    ? {
-        stateRoot: world.stateRoot,
-        cost: formatUnits(world.cost, 18),
-        trit: world.trit,
-        verdict: VERDICTS[world.verdict] ?? `${world.verdict}`,
-      }
-    : null
-  const json = {
+  const shownWorld = hasWorld ? describeWorld(world) : null
+  const json: VerseOutput = {
     verse,
     name,
     path: await describePath(path, catalog),
     parent: hasReport && path.length > 0 ? drawn.parentId : null,
-    children: drawn.children,
+    children: [...drawn.children],
     probability,
-    live: isLive,
+    live: state !== 'evaporated',
+    state,
     keeper,
     world: shownWorld,
   }
@@ -50,7 +44,7 @@ export async function verseVerb(text: string, options: VerseOptions): Promise<Re
     text: table([
       ['verse', verse],
       ['path', name],
-      ['state', isLive ? (drawn.resolved ? 'happened' : 'possible') : 'did not happen'],
+      ['state', state],
       ['parent', json.parent ?? '(none reported)'],
       ['children', `${drawn.children.length}`],
       ...drawn.children.map((child) => ['', child]),

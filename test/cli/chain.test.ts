@@ -131,9 +131,9 @@ test('a verse that did not happen is shown as such', async () => {
   const { multiverse: address } = chain.deployment.addresses
   await narrow(chain.wallet(9), { multiverse: address, question: other, survivors: 0b0010n })
   const { stdout } = await run(`verse ${other}=nash`)
-  expect(stdout).toMatch(/^state +did not happen$/m)
-  expect((await run(`balance --verse ${other}=nash`)).stdout).toContain('(did not happen)')
-  expect((await run(`balance --verse ${other}=optimal`)).stdout).not.toContain('(did not')
+  expect(stdout).toMatch(/^state +evaporated$/m)
+  expect((await run(`balance --verse ${other}=nash`)).stdout).toContain('(evaporated)')
+  expect((await run(`balance --verse ${other}=optimal`)).stdout).not.toContain('(evaporated')
   const late = await run(`push-down --question ${other} --amount 1`)
   expect(late.stderr).toMatch(/^error ALREADY_RESOLVED: /)
 })
@@ -168,7 +168,9 @@ test.each([
 
 test('an unknown question, an outcome it does not have, and a path through itself', async () => {
   const unknown = await run('push-down --question 999999 --amount 1')
-  expect(unknown.stderr).toBe('error UNKNOWN_QUESTION: no question begins with 0x999999\n')
+  expect(unknown.stderr).toBe(
+    'error UNKNOWN_QUESTION: no question begins with 0x999999: see `multiverse questions`\n',
+  )
   const outcome = await run(`verse ${question}=4`)
   expect(outcome.stderr).toBe(
     `error OUTCOME_OUT_OF_RANGE: outcome 4 is not below 4 in question ${question}\n`,

@@ -16,7 +16,10 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true })
 })
 
-const VERBS = 'up demo ask push-down pull-up transfer balance verse resolve sql'.split(' ')
+const VERBS =
+  'up demo sql ask push-down pull-up transfer redeemer resolve narrow expire questions question verses verse worlds balance events'.split(
+    ' ',
+  )
 
 test('help names every verb, what they take and the exit codes', async () => {
   const { code, stdout, stderr } = await multiverse(['--help'])

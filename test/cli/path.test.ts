@@ -7,6 +7,7 @@ import {
   resolveOutcome,
   resolvePath,
   resolveQuestion,
+  slug,
 } from '../../cli/path.ts'
 
 const question = (prefix: string, outcomes: number): Hex =>
@@ -19,9 +20,15 @@ const labels = new Map([
   [rate, ['cut', 'hold', 'void']],
   [election, ['2', '1', 'void']],
 ])
+const titles = new Map([
+  [rate, 'Will the rate fall?'],
+  [election, 'Who wins?'],
+  [twin, 'Who wins'],
+])
 const names: Names = {
   questions: async () => [rate, election, twin],
   labels: async (id) => labels.get(id),
+  title: async (id) => titles.get(id),
 }
 
 test('splits steps and knows root', () => {
@@ -69,11 +76,52 @@ test('finds a question by its id, or by a prefix that is long enough and unique'
   expect(await resolveQuestion('112233', names)).toBe(election)
   await expect(resolveQuestion('aabbcc', names)).rejects.toMatchObject({
     code: 'AMBIGUOUS_QUESTION',
-    message: '2 questions begin with 0xaabbcc: 0xaabbcc1100, 0xaabbcc2200',
+    message: 'aabbcc may be 2 questions: 0xaabbcc11 (Will the rate fall?), 0xaabbcc22 (Who wins)',
   })
   await expect(resolveQuestion('999999', names)).rejects.toMatchObject({ code: 'UNKNOWN_QUESTION' })
-  for (const text of ['11223', 'question', `${rate}00`, ''])
+  for (const text of ['11223', 'question', `${rate.slice(2)}00`])
+    await expect(resolveQuestion(text, names)).rejects.toMatchObject({ code: 'UNKNOWN_QUESTION' })
+  for (const text of ['0x1122', `${rate}00`, '', '?!'])
     await expect(resolveQuestion(text, names)).rejects.toMatchObject({ code: 'INVALID_QUESTION' })
+})
+
+test('finds a question by its title, as it is written or as words joined by dashes', async () => {
+  for (const text of ['Will the rate fall?', 'will-the-rate-fall', 'WILL THE RATE FALL'])
+    expect(await resolveQuestion(text, names)).toBe(rate)
+  expect(await resolvePath('will-the-rate-fall=hold', names)).toEqual([
+    { question: rate, outcome: 1 },
+  ])
+  await expect(resolveQuestion('who-wins', names)).rejects.toMatchObject({
+    code: 'AMBIGUOUS_QUESTION',
+    message: 'who-wins may be 2 questions: 0x11223344 (Who wins?), 0xaabbcc22 (Who wins)',
+  })
+})
+
+test('a title that looks like the digits of an id hides no other question, nor is it hidden', async () => {
+  const decade = question('99', 2)
+  const all: Names = {
+    ...names,
+    questions: async () => [rate, question('decade01', 2), decade],
+    title: async (id) => (id === decade ? 'Decade' : undefined),
+  }
+  await expect(resolveQuestion('decade', all)).rejects.toMatchObject({
+    code: 'AMBIGUOUS_QUESTION',
+    message: 'decade may be 2 questions: 0xdecade01, 0x99000000 (Decade)',
+  })
+  expect(await resolveQuestion('0xdecade', all)).toBe(question('decade01', 2))
+})
+
+test('a slug is words joined by dashes, of any script', () => {
+  expect(slug('  Will it — really — rain?! ')).toBe('will-it-really-rain')
+  expect(slug('Привет, 世界')).toBe('привет-世界')
+  expect(slug('?!')).toBe('')
+})
+
+test('what a stranger calls an answer cannot speak to the terminal', async () => {
+  const hostile: Names = { ...names, labels: async () => ['\u001b[2Jyes\nerror: none', 'void'] }
+  expect(await formatPath([{ question: twin, outcome: 0 }], hostile)).toBe(
+    '0xaabbcc22=yes error: none',
+  )
 })
 
 test('an outcome is a label before it is a number', async () => {

@@ -8,7 +8,6 @@ import { type Hex, parseEther } from 'viem'
 import { getBlockNumber } from 'viem/actions'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createReadClient, createWriteClient } from '../../cli/context.ts'
-import type { Failure } from '../../cli/errors.ts'
 import { checkRun } from '../../cli/scenario/checks.ts'
 import { runScenario } from '../../cli/scenario/run.ts'
 import { type Outcome, pigouSpec } from '../../cli/scenario/spec.ts'
@@ -24,6 +23,7 @@ import {
 import { localAccount } from '../../cli/wallets.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { readDeployment } from '../../sdk/node/data.ts'
+import type { FailureOutput } from '../../sdk/output.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
 
@@ -74,7 +74,7 @@ async function startUp(...args: string[]): Promise<Up> {
   })
   const line = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>
   const [text] = await Promise.race([line, ended])
-  const ready = JSON.parse(text) as Ready | Failure
+  const ready = JSON.parse(text) as Ready | FailureOutput
   if ('error' in ready) throw new Error(ready.error.message)
   return { child, ready }
 }
