@@ -3,7 +3,7 @@ import type { Hex } from 'viem'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { Trit } from '../sdk/gf3.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
-import { createCalls } from './gvisor/calls.ts'
+import { createCalls } from './host/calls.ts'
 import type { CallOptions, Limits, ProviderConfig, WorldRuntimeProvider } from './provider.ts'
 
 /** What a provider that keeps no worlds does: one verb, given and answered in JSON. */

@@ -14,8 +14,8 @@ import { gunzip } from 'node:zlib'
 import { z } from 'zod'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
+import { anvilBinary } from '../../providers/evm/binary.ts'
 import { onStop } from '../../sdk/node/lifecycle.ts'
-import { anvilBinary } from './anvil.ts'
 
 /** Seconds between blocks when nothing happens; a transaction is mined at once. */
 const BLOCK_TIME_S = 2

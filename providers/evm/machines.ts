@@ -1,5 +1,5 @@
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
-import { createGate } from '../gvisor/calls.ts'
+import { createGate } from '../host/gate.ts'
 import type { Origin } from '../provider.ts'
 import { type Anvil, startAnvil } from './anvil.ts'
 import type { Image } from './image.ts'

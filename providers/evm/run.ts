@@ -11,6 +11,8 @@ import {
   zeroAddress,
 } from 'viem'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { resultInvalid } from '../host/errors.ts'
+import { createOutput, MAX_RESULT_BYTES } from '../host/results.ts'
 import type { Anvil, RpcFailure } from './anvil.ts'
 import { type Program, resolve, type Scope, type Step } from './program.ts'
 import { type Json, revertReason, toAbi, toInteger, toJson } from './values.ts'
@@ -28,10 +30,6 @@ export type Run = {
   names: Record<string, Hex>
 }
 
-/** A result is at most this many bytes of JSON. */
-const MAX_RESULT_BYTES = 1_048_576
-/** Each of a run's stdout and stderr is cut after this many bytes. */
-const MAX_OUTPUT_BYTES = 65_536
 const GAS = 2n ** 40n
 /** JSON-RPC's code of a call that reverted. */
 const REVERTED = 3
@@ -270,13 +268,10 @@ function toResult(result: Json, scope: Scope): string {
   try {
     json = JSON.stringify(resolve(result, scope))
   } catch (error) {
-    throw new MultiverseError('RESULT_INVALID', `the program's result: ${oneLine(error)}`)
+    throw resultInvalid(`cannot be told: ${oneLine(error)}`, error)
   }
   if (Buffer.byteLength(json) > MAX_RESULT_BYTES)
-    throw new MultiverseError(
-      'RESULT_INVALID',
-      `the program's result is longer than ${MAX_RESULT_BYTES} bytes of JSON`,
-    )
+    throw resultInvalid(`is longer than ${MAX_RESULT_BYTES} bytes of JSON`)
   return json
 }
 
@@ -303,19 +298,4 @@ function toProgramError(error: unknown, where: string): unknown {
   }
   // What viem says of arguments that do not fit.
   return new MultiverseError('PROGRAM_ERROR', `${where}: ${oneLine(error)}`, { cause: error })
-}
-
-/** Collects text up to {@link MAX_OUTPUT_BYTES}. */
-function createOutput(): { add: (text: string) => void; text: () => string } {
-  const parts: string[] = []
-  let left = MAX_OUTPUT_BYTES
-  return {
-    add: (text) => {
-      if (left === 0) return
-      const bytes = Buffer.from(text)
-      parts.push(bytes.length <= left ? text : bytes.toString('utf8', 0, left))
-      left -= Math.min(left, bytes.length)
-    },
-    text: () => parts.join(''),
-  }
 }

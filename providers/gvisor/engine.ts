@@ -1,10 +1,9 @@
 import { hash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { oneLine } from '../../sdk/errors.ts'
-import { run } from './command.ts'
+import { locate, run } from '../host/commands.ts'
 import { probeSpec } from './spec.ts'
 
 /** How gVisor catches what a world does. Newer releases have `systrap`, older ones only `ptrace`. */
@@ -94,20 +93,6 @@ async function probe(engine: Engine): Promise<string> {
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-async function locate(name: string): Promise<string | null> {
-  const folders = name.includes('/') ? [''] : (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of folders) {
-    const path = folder === '' ? name : join(folder, name)
-    try {
-      await access(path, constants.X_OK)
-      return await realpath(path)
-    } catch {
-      // Not here.
-    }
-  }
-  return null
 }
 
 function refuse(reason: string, install: string = INSTALL): Detection {

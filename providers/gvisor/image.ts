@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { copyFile, link, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { hashFile, isMissing, persist, share } from '../host/files.ts'
 
 /** A world's whole state as runsc's checkpoint files in a folder of their own, with what they are in `image.json`. */
 export type Image = { folder: string; about: ImageAbout }
@@ -20,7 +19,6 @@ export type ImageAbout = {
 }
 
 const ABOUT = 'image.json'
-const NO_LINK = new Set(['EXDEV', 'EMLINK', 'EPERM'])
 
 /** Describes the checkpoint files in a folder. */
 export async function sealImage(folder: string, what: Omit<ImageAbout, 'files'>): Promise<Image> {
@@ -43,8 +41,8 @@ export async function openImage(folder: string): Promise<Image> {
   if (about === null) throw corrupt(folder, `${ABOUT} is not whole`)
   for (const { name, bytes, sha256 } of about.files) {
     const path = join(folder, name)
-    const found = await measure(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') throw corrupt(folder, `${name} is not there`)
+    const found = await measure(path).catch((error: unknown) => {
+      if (isMissing(error)) throw corrupt(folder, `${name} is not there`)
       throw error
     })
     if (found.bytes !== bytes)
@@ -58,29 +56,15 @@ export async function openImage(folder: string): Promise<Image> {
 /** The same image in another folder. Nothing is copied where that can be helped, and each lives without the other. */
 export async function linkImage({ folder: from, about }: Image, folder: string): Promise<Image> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  for (const { name } of about.files) {
-    try {
-      await link(join(from, name), join(folder, name))
-    } catch (error) {
-      // Another file system, or one with too many names for one file already.
-      if (!NO_LINK.has((error as NodeJS.ErrnoException).code ?? '')) throw error
-      await copyFile(join(from, name), join(folder, name))
-    }
-  }
+  for (const { name } of about.files) await share(join(from, name), join(folder, name))
   await writeFile(join(folder, ABOUT), JSON.stringify(about), { mode: 0o600 })
   return { folder, about }
 }
 
 /** Returns when an image would survive a power cut. */
 export async function syncImage(image: Image): Promise<void> {
-  for (const name of [...image.about.files.map((file) => file.name), ABOUT, '.']) {
-    const file = await open(join(image.folder, name))
-    try {
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  }
+  const names = [...image.about.files.map((file) => file.name), ABOUT, '.']
+  await persist(names.map((name) => join(image.folder, name)))
 }
 
 /** Bytes of its files. */
@@ -106,11 +90,8 @@ function readAbout(text: string): ImageAbout | null {
 }
 
 async function measure(path: string): Promise<{ bytes: number; sha256: string }> {
-  const content = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 }))
-    content.update(chunk as Buffer)
   const { size } = await stat(path)
-  return { bytes: size, sha256: content.digest('hex') }
+  return { bytes: size, sha256: await hashFile(path) }
 }
 
 function corrupt(folder: string, text: string): MultiverseError {

@@ -1,12 +1,11 @@
 import { hash } from 'node:crypto'
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { open, symlink, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { run } from './command.ts'
-import { isMissing, moveUnlessTaken } from './files.ts'
+import { run } from '../host/commands.ts'
+import { cacheDir as cacheOf, missing, moveUnlessTaken } from '../host/files.ts'
 
 /** A root file system that worlds share and none can write. Its id stands for all that is in it. */
 export type RootFs = { id: string; path: string }
@@ -44,19 +43,14 @@ const RECIPE = 1
 
 /** `$XDG_CACHE_HOME/multiverse/gvisor`: what is made once and used by every provider on the machine. */
 export function defaultCacheDir(): string {
-  const { XDG_CACHE_HOME } = process.env
-  const home =
-    XDG_CACHE_HOME === undefined || XDG_CACHE_HOME === ''
-      ? join(homedir(), '.cache')
-      : XDG_CACHE_HOME
-  return join(home, 'multiverse', 'gvisor')
+  return cacheOf('gvisor')
 }
 
 /** The root file system in `cacheDir`; built when there is none that fits this version of the project. */
 export async function openRootFs(cacheDir: string): Promise<RootFs> {
   const own = await hashOwn()
-  const id = await readFile(currentPath(cacheDir, own), 'utf8').catch(ignoreMissing)
-  if (id !== undefined) {
+  const id = await readFile(currentPath(cacheDir, own), 'utf8').catch(missing)
+  if (id !== null) {
     const found = await findRootFs(cacheDir, id)
     if (found !== null) return found
   }
@@ -66,8 +60,8 @@ export async function openRootFs(cacheDir: string): Promise<RootFs> {
 /** A root file system by its id; null when it is not there. */
 export async function findRootFs(cacheDir: string, id: string): Promise<RootFs | null> {
   const folder = join(cacheDir, 'rootfs', id)
-  const manifest = await readFile(join(folder, 'manifest.json')).catch(ignoreMissing)
-  return manifest === undefined ? null : { id, path: join(folder, 'root') }
+  const manifest = await readFile(join(folder, 'manifest.json')).catch(missing)
+  return manifest === null ? null : { id, path: join(folder, 'root') }
 }
 
 /**
@@ -230,8 +224,4 @@ async function guestFiles(): Promise<string[]> {
 
 function currentPath(cacheDir: string, own: string): string {
   return join(cacheDir, 'rootfs', `current-${own}`)
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!isMissing(error)) throw error
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { keepStart, firstLine, run } from './command.ts'
+import { keepStart, firstLine, run } from '../host/commands.ts'
+import { kill } from '../host/session.ts'
 import { engineCommand, type Engine } from './engine.ts'
 import { createReader, encodeRequest, type Answer, type Output, type Request } from './protocol.ts'
 
@@ -106,11 +107,11 @@ function createSandbox(
 
   async function end(isForced = false): Promise<void> {
     const pids = await findProcesses(state, id)
-    if (isForced) for (const pid of pids) signal(pid)
+    if (isForced) for (const pid of pids) kill(pid)
     // runsc itself then sees its container end, and clears away what it kept of it.
     await Promise.race([channel.closed, sleep(END_MS, null, { ref: false })])
     child.kill('SIGKILL')
-    for (const pid of pids) signal(pid)
+    for (const pid of pids) kill(pid)
     await channel.closed
     for (const name of await stateFiles(state, id)) await rm(join(state, name), { force: true })
   }
@@ -222,12 +223,4 @@ function parseState(text: string): { sandbox?: { pid?: number }; goferPid?: numb
 
 async function stateFiles(state: string, id: string): Promise<string[]> {
   return (await readdir(state)).filter((name) => name.includes(id))
-}
-
-function signal(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }

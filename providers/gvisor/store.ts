@@ -1,21 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
-import { isMissing, moveUnlessTaken } from './files.ts'
+import { isMultiverseError } from '../../sdk/errors.ts'
+import { unknownSnapshot } from '../host/errors.ts'
+import { isMissing, moveUnlessTaken, persist } from '../host/files.ts'
 import { linkImage, openImage, syncImage, type Image } from './image.ts'
 
 /** Snapshots by their ids, each whole or absent. They outlive the process. */
 export type SnapshotStore = {
   /** Keeps an image under its state root, unless there is one of an equal state that serves as well. */
-  put(image: Image): Promise<void>
+  put: (image: Image) => Promise<void>
   /**
    * A snapshot whose files are what they were when it was put; one that is not is removed, so that it can be put again.
    * @throws UNKNOWN_SNAPSHOT, SNAPSHOT_CORRUPT
    */
-  get(id: string): Promise<Image>
+  get: (id: string) => Promise<Image>
   /** Idempotent. */
-  remove(id: string): Promise<void>
+  remove: (id: string) => Promise<void>
 }
 
 /** Snapshots in `folder`; `scratch` is a folder on the same file system for what is not finished. */
@@ -54,12 +55,7 @@ export async function openSnapshotStore(folder: string, scratch: string): Promis
       } finally {
         await rm(unfinished, { recursive: true, force: true })
       }
-      const directory = await open(folder)
-      try {
-        await directory.sync()
-      } finally {
-        await directory.close()
-      }
+      await persist([folder])
     },
     get: async (id) => {
       if (!isRoot(id)) throw unknownSnapshot(id)
@@ -77,8 +73,4 @@ export async function openSnapshotStore(folder: string, scratch: string): Promis
 
 function isRoot(id: string): boolean {
   return /^0x[0-9a-f]{64}$/.test(id)
-}
-
-export function unknownSnapshot(id: string): MultiverseError {
-  return new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot ${id}`)
 }

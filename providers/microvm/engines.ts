@@ -2,11 +2,11 @@ import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { locate, run } from '../host/commands.ts'
+import { hashJson } from '../host/files.ts'
 import type { Engine, EngineId } from './engine.ts'
-import { hashJson } from './files.ts'
 import { createFirecrackerEngine } from './firecracker.ts'
 import type { Guest } from './guest.ts'
-import { locate, run } from './processes.ts'
 import { createQemuEngine } from './qemu.ts'
 import { openTemplate, type Template } from './template.ts'
 
@@ -22,7 +22,7 @@ export type EngineOptions = {
   kvm?: boolean
   /** A guest's memory, MiB. */
   memoryMiB?: number
-  /** By default `defaultCacheDir` of `files.ts`. About 400 MB. */
+  /** By default `defaultCacheDir` of `guest.ts`. About 400 MB. */
   cacheDir?: string
 }
 
@@ -151,7 +151,8 @@ async function versionOf(
   pattern: RegExp,
 ): Promise<string | null> {
   try {
-    return pattern.exec(await run([...command, '--version'], { timeoutMs: 10_000 }))?.[1] ?? null
+    const [file, ...args] = command
+    return pattern.exec(await run(file, [...args, '--version'], { timeoutMs: 10_000 }))?.[1] ?? null
   } catch {
     return null
   }

@@ -3,12 +3,13 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { run } from '../host/commands.ts'
+import { share } from '../host/files.ts'
 import type { Engine, Machine } from './engine.ts'
-import { share } from './files.ts'
 import { connectFirecracker, type FirecrackerApi } from './firecracker-api.ts'
 import { unpackKernel } from './guest.ts'
 import { jsonLines, type Lines } from './lines.ts'
-import { type MachineProcess, run, startProcess } from './processes.ts'
+import { type MachineProcess, startProcess } from './processes.ts'
 
 export type FirecrackerOptions = {
   command: readonly [string, ...string[]]
@@ -209,5 +210,5 @@ async function greeting(socket: Socket): Promise<void> {
 
 /** Copies a disk without its holes; where the file system can, without copying at all. */
 async function copySparse(from: string, to: string): Promise<void> {
-  await run(['cp', '--reflink=auto', '--sparse=auto', from, to])
+  await run('cp', ['--reflink=auto', '--sparse=auto', from, to])
 }

@@ -2,15 +2,23 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hash } from 'node:crypto'
+import { run, locate } from '../host/commands.ts'
+import { cacheDir as cacheOf, hashJson, makeFolder } from '../host/files.ts'
 import type { GuestFiles } from './engine.ts'
-import { hashJson, makeFolder } from './files.ts'
-import { locate, run } from './processes.ts'
 
 /** A guest that was built from packages. `id` stands for all that is in it. */
 export type Guest = { id: string; files: GuestFiles }
 
 const BUILDER = fileURLToPath(new URL('../../scripts/microvm-guest.sh', import.meta.url))
 const OWN = fileURLToPath(new URL('guest/', import.meta.url))
+
+/** Downloads included. */
+const BUILD_MS = 600_000
+
+/** `$XDG_CACHE_HOME/multiverse/microvm`: what is made once and used by every provider on the machine. */
+export function defaultCacheDir(): string {
+  return cacheOf('microvm')
+}
 
 /** The guest in `cacheDir`; built from Debian's packages when there is none of this version of the project, in about 10 s. */
 export async function openGuest(
@@ -23,7 +31,7 @@ export async function openGuest(
     const begun = performance.now()
     note('building the guest from Debian packages')
     await makeFolder(folder, async (unfinished) => {
-      await run(['bash', BUILDER, unfinished])
+      await run('bash', [BUILDER, unfinished], { tells: 'last', timeoutMs: BUILD_MS })
     })
     note(`built the guest in ${Math.round(performance.now() - begun)} ms`)
   }
@@ -57,7 +65,10 @@ export async function unpackKernel({ kernel }: GuestFiles): Promise<string> {
   const folder = `${kernel}.elf`
   if (!(await exists(folder)))
     await makeFolder(folder, async (unfinished) => {
-      await run(['bash', BUILDER, 'vmlinux', kernel, join(unfinished, 'vmlinux')])
+      await run('bash', [BUILDER, 'vmlinux', kernel, join(unfinished, 'vmlinux')], {
+        tells: 'last',
+        timeoutMs: BUILD_MS,
+      })
     })
   return join(folder, 'vmlinux')
 }

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { hasCode } from './files.ts'
+import { hasCode } from '../host/files.ts'
 
 const PAGE_BYTES = 4_096
 const MAGIC = 0x3152_564d

@@ -1,7 +1,4 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process'
-import { constants } from 'node:fs'
-import { access, realpath } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { MultiverseError } from '../../sdk/errors.ts'
 
@@ -54,43 +51,4 @@ function exitOf(child: ChildProcess): Promise<void> {
     child.once('error', () => resolve())
     child.once('close', () => resolve())
   })
-}
-
-/** Runs a command to its end and gives what it wrote to stdout. Rejects with PROVIDER_FAILED and its last words. */
-export function run(
-  command: readonly [string, ...string[]],
-  { timeoutMs = 600_000 }: { timeoutMs?: number } = {},
-): Promise<string> {
-  const [file, ...args] = command
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs })
-    let out = ''
-    let err = ''
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
-    child.on('error', (cause) => reject(failed(cause.message, cause)))
-    child.on('close', (code, signal) => {
-      if (code === 0) resolve(out)
-      else reject(failed(err.trim().split('\n').at(-1) || `ended with ${signal ?? code}`))
-    })
-  })
-
-  function failed(why: string, cause?: unknown): MultiverseError {
-    return new MultiverseError('PROVIDER_FAILED', `${file}: ${why}`, { cause })
-  }
-}
-
-/** The path of a program, found as a shell finds it; null when there is none. */
-export async function locate(name: string): Promise<string | null> {
-  const folders = name.includes('/') ? [''] : (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of folders) {
-    const path = folder === '' ? name : join(folder, name)
-    try {
-      await access(path, constants.X_OK)
-      return await realpath(path)
-    } catch {
-      // Not here.
-    }
-  }
-  return null
 }

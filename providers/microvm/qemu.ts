@@ -1,11 +1,12 @@
 import { constants, copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { run } from '../host/commands.ts'
+import { diskFull, isFull, share } from '../host/files.ts'
 import type { Acceleration, Engine, Machine } from './engine.ts'
-import { diskFull, isFull, share } from './files.ts'
 import { jsonLines, type Lines } from './lines.ts'
 import { NO_CHANGES, readChanges, writeChanges } from './memory.ts'
-import { type MachineProcess, run, startProcess } from './processes.ts'
+import { type MachineProcess, startProcess } from './processes.ts'
 import { connectQmp, type Qmp } from './qmp.ts'
 
 export type QemuOptions = {
@@ -44,7 +45,7 @@ export function createQemuEngine(options: QemuOptions): Engine {
 
     boot: async (guest, folder, limitMs, warm) => {
       await share(guest.root, join(folder, ROOT))
-      await run(['qemu-img', 'convert', '-O', 'qcow2', guest.home, join(folder, DISK)])
+      await run('qemu-img', ['convert', '-O', 'qcow2', guest.home, join(folder, DISK)])
       const clock = await processorKhz()
       const qemu = launch(options, folder, folder, [
         ...memoryArguments(memoryMiB, folder, 'on'),

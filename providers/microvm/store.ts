@@ -1,11 +1,20 @@
 import { hash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { unknownSnapshot } from '../host/errors.ts'
+import {
+  hashFile,
+  makeFolder,
+  missing,
+  openFolder,
+  persist,
+  share,
+  withRoom,
+} from '../host/files.ts'
 import { IMAGE_FILES } from './engine.ts'
 import type { Language } from './protocol.ts'
-import { hashFile, hasCode, makeFolder, persist, share, withRoom } from './files.ts'
 
 /** What an image is of, beside its files. */
 export type About = {
@@ -43,19 +52,10 @@ type Manifest = About & { version: 1; files: Record<string, string> }
 
 const MANIFEST = 'snapshot.json'
 const ID = /^0x[0-9a-f]{64}$/
-/** An unfinished folder this old was left behind by a crash, milliseconds. */
-const ABANDONED_MS = 600_000
 
 /** Opens a store in a folder, making it when needed, and removes what a crash left unfinished in it. */
 export async function openSnapshotStore(home: string): Promise<SnapshotStore> {
-  await mkdir(home, { recursive: true, mode: 0o700 })
-  for (const name of await readdir(home)) {
-    if (!name.endsWith('.unfinished')) continue
-    const path = join(home, name)
-    if (Date.now() - (await stat(path)).mtimeMs > ABANDONED_MS)
-      await rm(path, { recursive: true, force: true })
-  }
-
+  await openFolder(home)
   return {
     put: async ({ folder, about }) => {
       const files: Manifest['files'] = {}
@@ -86,13 +86,12 @@ export async function openSnapshotStore(home: string): Promise<SnapshotStore> {
     },
 
     get: async (id, folder) => {
-      const unknown = () => new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot ${id}`)
       const corrupt = (why: string) =>
         new MultiverseError('SNAPSHOT_CORRUPT', `snapshot ${id} is corrupt: ${why}`)
-      if (!ID.test(id)) throw unknown()
+      if (!ID.test(id)) throw unknownSnapshot(id)
       const from = join(home, id)
       const text = await readFile(join(from, MANIFEST), 'utf8').catch(missing)
-      if (text === null && (await stat(from).catch(missing)) === null) throw unknown()
+      if (text === null && (await stat(from).catch(missing)) === null) throw unknownSnapshot(id)
       if (text === null) throw corrupt(`${MANIFEST} is missing`)
       if (idOf(text) !== id) throw corrupt(`${MANIFEST} has hash ${idOf(text)}`)
       const { files, version: _, ...about } = JSON.parse(text) as Manifest
@@ -137,9 +136,4 @@ async function faultsOf(folder: string, files: Record<string, string>): Promise<
     }),
   )
   return faults.flat()
-}
-
-function missing(error: unknown): null {
-  if (!hasCode(error, 'ENOENT')) throw error
-  return null
 }

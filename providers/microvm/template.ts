@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { hashFile, hashJson, hasCode, makeFolder, share } from '../host/files.ts'
 import { type Engine, IMAGE_FILES, type Machine } from './engine.ts'
-import { hashFile, hashJson, hasCode, makeFolder, share } from './files.ts'
 import type { Guest } from './guest.ts'
 import { decodeAnswer, encodeRequest, encodeSettle, type Language } from './protocol.ts'
 

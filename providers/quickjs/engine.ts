@@ -1,6 +1,8 @@
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { splitmix64 } from '../../sdk/gf3.ts'
+import { ranTooLong, resultInvalid } from '../host/errors.ts'
+import { createOutput, MAX_OUTPUT_BYTES, MAX_RESULT_BYTES } from '../host/results.ts'
 import {
   BUILD,
   HEAP_END_AT,
@@ -24,10 +26,6 @@ import {
 } from './image.ts'
 import { PRELUDE } from './prelude.ts'
 
-/** A world's result is at most this many bytes of JSON. */
-export const MAX_RESULT_BYTES = 1_048_576
-/** Each of a run's stdout and stderr is cut after this many bytes. */
-export const MAX_OUTPUT_BYTES = 65_536
 /** 2000-01-01T00:00:00Z: every world's clock starts here. */
 export const EPOCH_MS = 946_684_800_000
 
@@ -266,7 +264,7 @@ function runProgram(guest: Guest, anchors: Anchors, code: string, bounds: Bounds
   function settle(value: number): number {
     const promise = api.promiseState(context, value)
     if (promise < PENDING) return value
-    if (promise === PENDING) throw invalid('is a promise that never settles')
+    if (promise === PENDING) throw resultInvalid('is a promise that never settles')
     const result = api.promiseResult(context, value)
     api.freeValue(context, value)
     if (promise === REJECTED) throw failed(result)
@@ -278,9 +276,9 @@ function runProgram(guest: Guest, anchors: Anchors, code: string, bounds: Bounds
     if (isHalted()) throw halted()
     if ('thrown' in answer) {
       const cause = failed(answer.thrown)
-      throw invalid(`is not JSON: ${cause.message}`, cause)
+      throw resultInvalid(`is not JSON: ${cause.message}`, cause)
     }
-    if (!answer.isWhole) throw invalid(`is longer than ${MAX_RESULT_BYTES} bytes of JSON`)
+    if (!answer.isWhole) throw resultInvalid(`is longer than ${MAX_RESULT_BYTES} bytes of JSON`)
     api.freeValue(context, value)
     return answer.text
   }
@@ -324,30 +322,11 @@ function runProgram(guest: Guest, anchors: Anchors, code: string, bounds: Bounds
   function halted(): MultiverseError {
     return halt === 'stop'
       ? new MultiverseError('ABORTED', 'the run was aborted')
-      : new MultiverseError('EXECUTION_TIMEOUT', `the program ran longer than ${bounds.timeMs} ms`)
+      : ranTooLong(bounds.timeMs)
   }
 
   function outOfMemory(cause?: unknown): MultiverseError {
     const text = `the program needs more than ${bounds.memoryBytes} bytes`
     return new MultiverseError('OUT_OF_MEMORY', text, { cause })
-  }
-}
-
-function invalid(what: string, cause?: unknown): MultiverseError {
-  return new MultiverseError('RESULT_INVALID', `the program's result ${what}`, { cause })
-}
-
-/** Collects text up to {@link MAX_OUTPUT_BYTES}. */
-function createOutput(): { add: (text: string) => void; text: () => string } {
-  const parts: string[] = []
-  let left = MAX_OUTPUT_BYTES
-  return {
-    add: (text) => {
-      if (left === 0) return
-      const bytes = Buffer.from(text)
-      parts.push(bytes.length <= left ? text : bytes.toString('utf8', 0, left))
-      left -= Math.min(left, bytes.length)
-    },
-    text: () => parts.join(''),
   }
 }

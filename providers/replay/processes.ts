@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
-import { createGate } from '../gvisor/calls.ts'
+import { createGate } from '../host/gate.ts'
 import type { Redone } from './lane.ts'
 import { notice, type Notice, type Order, type Task } from './protocol.ts'
 

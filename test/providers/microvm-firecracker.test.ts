@@ -4,8 +4,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { connectFirecracker, type FirecrackerApi } from '../../providers/microvm/firecracker-api.ts'
-import { defaultCacheDir } from '../../providers/microvm/files.ts'
-import { findGuest, missingTools, openGuest } from '../../providers/microvm/guest.ts'
+import {
+  defaultCacheDir,
+  findGuest,
+  missingTools,
+  openGuest,
+} from '../../providers/microvm/guest.ts'
 import { type MachineProcess, startProcess } from '../../providers/microvm/processes.ts'
 import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'

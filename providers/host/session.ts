@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
 
 /**
- * A folder for what lives as long as one provider: its machines, and the images they came from. Whoever opens a session
- * beside it after its process has died ends what is left of its machines and removes it.
+ * A folder for what lives as long as one provider: its worlds, and the images they came from. Whoever opens a session beside
+ * it after its process has died ends what is left of its worlds and removes it.
  */
 export type Session = {
   folder: string
@@ -14,9 +14,12 @@ export type Session = {
   makeFolder: () => Promise<string>
   /** Whether no other process has a session beside it. */
   isAlone: () => Promise<boolean>
-  /** Removes it with all that is in it. */
+  /** Ends every process of the session, and removes it with all that is in it. */
   close: () => Promise<void>
 }
+
+/** Whether a live process is of the session in a folder. */
+export type Belongs = (pid: number, folder: string) => Promise<boolean>
 
 type Owner = { pid: number; startedAt: string }
 
@@ -25,11 +28,11 @@ const OWNER = 'owner.json'
 const PATIENCE_MS = 5_000
 
 /** Opens a session in `home`, after clearing away those whose processes have died. */
-export async function openSession(home: string): Promise<Session> {
+export async function openSession(home: string, belongs: Belongs): Promise<Session> {
   await mkdir(home, { recursive: true, mode: 0o700 })
   for (const name of await readdir(home)) {
     const folder = join(home, name)
-    if (!(await isOwned(folder))) await clear(folder)
+    if (!(await isOwned(folder))) await clear(folder, belongs)
   }
   const startedAt = await startOf(process.pid)
   if (startedAt === null) throw new MultiverseError('PROVIDER_FAILED', '/proc has no such process')
@@ -47,14 +50,14 @@ export async function openSession(home: string): Promise<Session> {
       return made
     },
     isAlone: async () => (await readdir(home)).length === 1,
-    close: () => clear(folder),
+    close: () => clear(folder, belongs),
   }
 }
 
-async function clear(folder: string): Promise<void> {
+async function clear(folder: string, belongs: Belongs): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
-    const pids = await processesIn(folder)
+    const pids = await processesOf(folder, belongs)
     if (pids.length === 0) break
     if (performance.now() > deadline)
       throw new MultiverseError('PROVIDER_FAILED', `process ${pids.join(', ')} does not end`)
@@ -78,26 +81,28 @@ async function isOwned(folder: string): Promise<boolean> {
 
 /** When a live process began, in the kernel's own count; null when there is none. */
 async function startOf(pid: number): Promise<string | null> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
-  if (text === null) return null
-  // The fields after the command, which may hold anything: state is the first, the start time the twentieth.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' ? null : (fields[19] ?? null)
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+    // The fields after the command, which may hold anything: state is the first, the start time the twentieth.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? null : (fields[19] ?? null)
+  } catch {
+    return null
+  }
 }
 
-/** Live processes that work in a folder of this folder: every machine works in one of its own. */
-async function processesIn(folder: string): Promise<number[]> {
+async function processesOf(folder: string, belongs: Belongs): Promise<number[]> {
   const found: number[] = []
   for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const place = await readlink(`/proc/${name}/cwd`).catch(() => '')
-    if (place.startsWith(folder + sep) && (await startOf(Number(name))) !== null)
-      found.push(Number(name))
+    const pid = Number(name)
+    if (!/^\d+$/.test(name) || pid === process.pid) continue
+    if ((await belongs(pid, folder)) && (await startOf(pid)) !== null) found.push(pid)
   }
   return found
 }
 
-function kill(pid: number): void {
+/** Ends a process; one that is gone already is fine. */
+export function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch (error) {

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process'
+import { constants } from 'node:fs'
+import { access, realpath } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 
 /** How much of what a command says on stderr is kept for its error. */
@@ -8,18 +11,20 @@ export type RunOptions = {
   env?: Record<string, string>
   /** The command is killed after this long. */
   timeoutMs?: number
+  /** Which line of what it says on stderr tells what went wrong; the first unless it is said. */
+  tells?: 'first' | 'last'
   /** An open file that takes its output instead. */
   output?: number
 }
 
 /**
  * Runs a command to its end and gives what it wrote to stdout.
- * @throws PROVIDER_FAILED naming the command, and what it said first, when it fails or is not there
+ * @throws PROVIDER_FAILED naming the command, and what it said, when it fails or is not there
  */
 export async function run(
   file: string,
   args: readonly string[],
-  { env = {}, timeoutMs, output }: RunOptions = {},
+  { env = {}, timeoutMs, output, tells = 'first' }: RunOptions = {},
 ): Promise<string> {
   const child = spawn(file, args, {
     stdio: ['ignore', output ?? 'pipe', 'pipe'],
@@ -29,8 +34,11 @@ export async function run(
   let out = ''
   let said = ''
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()))
-  child.stderr?.on('data', (chunk: Buffer) => (said = keepStart(said + chunk.toString())))
-  await finished(file, child, () => said)
+  child.stderr?.on('data', (chunk: Buffer) => {
+    const all = said + chunk.toString()
+    said = tells === 'first' ? keepStart(all) : all.slice(-KEPT_CHARACTERS)
+  })
+  await finished(file, child, () => (tells === 'first' ? firstLine(said) : lastLine(said)))
   return out
 }
 
@@ -47,8 +55,8 @@ function finished(
     child.on('close', (code, signal) => {
       if (code === 0) return resolve()
       const how = signal === null ? `exited with ${code}` : `was ended by ${signal}`
-      const first = firstLine(said())
-      reject(new MultiverseError('PROVIDER_FAILED', `${file} ${how}${first && `: ${first}`}`))
+      const why = said()
+      reject(new MultiverseError('PROVIDER_FAILED', `${file} ${how}${why && `: ${why}`}`))
     })
   })
 }
@@ -58,7 +66,26 @@ export function firstLine(text: string): string {
   return text.trim().split('\n', 1)[0]?.trim().slice(0, 300) ?? ''
 }
 
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1)?.trim().slice(-300) ?? ''
+}
+
 /** So much of what a command says as may be told. */
 export function keepStart(text: string): string {
   return text.slice(0, KEPT_CHARACTERS)
+}
+
+/** The path of a program, found as a shell finds it; null when there is none. */
+export async function locate(name: string): Promise<string | null> {
+  const folders = name.includes('/') ? [''] : (process.env['PATH'] ?? '').split(delimiter)
+  for (const folder of folders) {
+    const path = folder === '' ? name : join(folder, name)
+    try {
+      await access(path, constants.X_OK)
+      return await realpath(path)
+    } catch {
+      // Not here.
+    }
+  }
+  return null
 }

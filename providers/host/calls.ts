@@ -1,6 +1,6 @@
-import { MultiverseError } from '../../sdk/errors.ts'
 import { createLinks, type Links } from '../links.ts'
 import type { CallOptions, Instance } from '../provider.ts'
+import { aborted, invalid, linkDenied } from './errors.ts'
 
 /**
  * What every provider of worlds keeps beside them: who may call, which calls are under way, what was made under which key.
@@ -58,10 +58,14 @@ export function createCalls(id: string): Calls {
   return {
     links,
     withdraw: (link) => {
-      links.remove(link)
-      for (const { component, controller } of calls)
-        if (component !== undefined && !links.permits(component))
-          controller.abort(linkDenied(id, component))
+      try {
+        links.remove(link)
+      } finally {
+        // Rights end even when the disk cannot be told.
+        for (const { component, controller } of calls)
+          if (component !== undefined && !links.permits(component))
+            controller.abort(linkDenied(id, component))
+      }
     },
 
     perform: async (what, instanceId, { signal, component }, task) => {
@@ -103,10 +107,7 @@ export function createCalls(id: string): Calls {
       if (key === undefined) return make()
       const before = keyed.get(key)
       if (before !== undefined && before.what !== what)
-        throw new MultiverseError(
-          'INVALID_ARGUMENT',
-          `key ${key} stands for another call: ${before.what}`,
-        )
+        throw invalid(`key ${key} stands for another call: ${before.what}`)
       if (before !== undefined) return before.instances
       const instances = make()
       const entry: Keyed = { what, instances }
@@ -126,32 +127,4 @@ export function createCalls(id: string): Calls {
       keyed.clear()
     },
   }
-}
-
-/** Lets so many tasks run at a time; the others wait in their order. */
-export function createGate(
-  width: number,
-): <result>(task: () => Promise<result>) => Promise<result> {
-  const waiting: (() => void)[] = []
-  let free = width
-  return async (task) => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve))
-    else free--
-    try {
-      return await task()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) free++
-      else next()
-    }
-  }
-}
-
-function aborted(what: string, cause: unknown): MultiverseError {
-  const text = `${what} was aborted by its caller`
-  return new MultiverseError('ABORTED', text, { cause, isRetryable: true })
-}
-
-function linkDenied(id: string, component: string): MultiverseError {
-  return new MultiverseError('LINK_DENIED', `component ${component} has no link to ${id}`)
 }

@@ -1,15 +1,31 @@
 import { createHash, hash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { constants, copyFile, link, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
+import {
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 
-/** `$XDG_CACHE_HOME/multiverse/microvm`: what is made once and used by every provider on the machine. */
-export function defaultCacheDir(): string {
+/** What something's name ends with as long as it is not whole. */
+const UNFINISHED = '.unfinished'
+/** What is unfinished for this long was left behind by a crash, milliseconds. */
+const ABANDONED_MS = 600_000
+
+/** `$XDG_CACHE_HOME/multiverse/<name>`: what is made once and used by every provider on the machine. */
+export function cacheDir(name: string): string {
   const { XDG_CACHE_HOME } = process.env
   const home = XDG_CACHE_HOME || join(homedir(), '.cache')
-  return join(home, 'multiverse', 'microvm')
+  return join(home, 'multiverse', name)
 }
 
 /** Gives a file a second name, or where that cannot be, a copy. */
@@ -43,14 +59,56 @@ export async function makeFolder(
   fill: (folder: string) => Promise<void>,
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const unfinished = `${path}.${process.pid}.${randomUUID().slice(0, 8)}.unfinished`
+  const unfinished = `${path}.${process.pid}.${randomUUID().slice(0, 8)}${UNFINISHED}`
   try {
     await mkdir(unfinished, { mode: 0o700 })
     await fill(unfinished)
+    await moveUnlessTaken(unfinished, path)
+  } finally {
+    await rm(unfinished, { recursive: true, force: true })
+  }
+}
+
+/** Moves a folder to a name on the same file system; a folder of that name that is not empty stays, and wins. */
+export async function moveUnlessTaken(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST', 'ENOTEMPTY')) throw error
+  }
+}
+
+/** Writes a file whole or not at all. It would survive a power cut. */
+export async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const unfinished = `${path}.${randomUUID()}${UNFINISHED}`
+  try {
+    const file = await open(unfinished, 'wx', 0o600)
+    try {
+      const length = parts.reduce((sum, part) => sum + part.length, 0)
+      const { bytesWritten } = await file.writev(parts)
+      if (bytesWritten !== length)
+        throw new Error(`wrote ${bytesWritten} of ${length} bytes to ${unfinished}`)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
     await rename(unfinished, path)
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true })
-    if (!hasCode(error, 'EEXIST', 'ENOTEMPTY')) throw error
+    await rm(unfinished, { force: true })
+    throw error
+  }
+  await persist([dirname(path)])
+}
+
+/** Makes a folder where things are written whole, and removes what a crash left unfinished in it. */
+export async function openFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(UNFINISHED)) continue
+    const path = join(folder, name)
+    const found = await stat(path).catch(missing)
+    if (found !== null && Date.now() - found.mtimeMs > ABANDONED_MS)
+      await rm(path, { recursive: true, force: true })
   }
 }
 
@@ -95,4 +153,15 @@ export async function isFull(folder: string): Promise<boolean> {
 /** Whether an error of the file system has one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+/** Whether an error says that a file or folder is not there. */
+export function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT')
+}
+
+/** For `.catch`: null for what is not there. */
+export function missing(error: unknown): null {
+  if (!isMissing(error)) throw error
+  return null
 }
