@@ -1,10 +1,8 @@
-import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { splitmix64 } from '../../sdk/gf3.ts'
 import { ranTooLong, resultInvalid } from '../host/errors.ts'
 import { createOutput, MAX_OUTPUT_BYTES, MAX_RESULT_BYTES } from '../host/results.ts'
 import {
-  BUILD,
   HEAP_END_AT,
   INITIAL_BYTES,
   MAXIMUM_BYTES,
@@ -16,14 +14,13 @@ import {
 import { createGuest, readText, writeText, type Guest } from './guest.ts'
 import {
   captureImage,
-  decodeImage,
   imageHead,
-  PAGE_BYTES,
   restoreImage,
   type Anchors,
   type Image,
   type Span,
 } from './image.ts'
+import { PAGE_BYTES } from './segment.ts'
 import { PRELUDE } from './prelude.ts'
 
 /** 2000-01-01T00:00:00Z: every world's clock starts here. */
@@ -88,13 +85,10 @@ export type Engine = {
   /** A new world with the prelude installed; always in the same state. */
   boot: () => World
   restore: (image: Image) => World
-  /** Reads a snapshot file. Throws SNAPSHOT_CORRUPT. */
-  decode: (file: Buffer, root: Hex) => Image
 }
 
 /** @param module the compiled build whose hash is BUILD of build.ts */
 export function createEngine(module: WebAssembly.Module): Engine {
-  const build = Buffer.from(BUILD, 'hex')
   /** Instances of worlds that are gone. To make a new one takes ten times as long, and the collector much longer. */
   const spares: Guest[] = []
   const release = (guest: Guest) => {
@@ -111,16 +105,15 @@ export function createEngine(module: WebAssembly.Module): Engine {
   return {
     boot: () => {
       const guest = createGuest(module, INITIAL_BYTES)
-      return createWorld(guest, boot(guest), build, release)
+      return createWorld(guest, boot(guest), release)
     },
     restore: (image) => {
       const { byteLength, now, anchors } = imageHead(image)
       const guest = acquire(byteLength)
       restoreImage(image, guest.bytes())
       guest.host.now = now
-      return createWorld(guest, anchors, build, release)
+      return createWorld(guest, anchors, release)
     },
-    decode: (file, root) => decodeImage(file, root, build),
   }
 }
 
@@ -163,12 +156,7 @@ function boot(guest: Guest): Anchors {
   return { runtime, context, report, describe, filename, scratch, random }
 }
 
-function createWorld(
-  guest: Guest,
-  anchors: Anchors,
-  build: Uint8Array,
-  release: (guest: Guest) => void,
-): World {
+function createWorld(guest: Guest, anchors: Anchors, release: (guest: Guest) => void): World {
   const { bytes, host } = guest
   return {
     seed: (value) => {
@@ -180,7 +168,7 @@ function createWorld(
       const memory = bytes()
       clearStack(memory)
       const head = { byteLength: memory.length, now: host.now, anchors }
-      return captureImage(memory, usedSpans(memory), head, build, previous)
+      return captureImage(memory, usedSpans(memory), head, previous)
     },
     release: () => {
       release(guest)

@@ -1,9 +1,16 @@
 import { hash } from 'node:crypto'
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
-
-/** A heap is captured in pages of this many bytes. */
-export const PAGE_BYTES = 4096
+import { BUILD } from './build.ts'
+import {
+  HASH_BYTES,
+  makeSegment,
+  PAGE_BYTES,
+  pageCount,
+  pageHash,
+  pageOffset,
+  type Segment,
+} from './segment.ts'
 
 /** Where the objects that the host keeps hold of live in a world's heap: addresses. */
 export type Anchors = {
@@ -40,8 +47,7 @@ export type Image = {
   index: Uint8Array
   /** Where the bytes of each page of `index` are: segment and slot by turns. */
   places: Uint32Array
-  /** Packed pages. */
-  segments: SharedArrayBuffer[]
+  segments: Segment[]
 }
 
 /** Pages from `first` up to, not including, `end`. */
@@ -63,25 +69,23 @@ const ANCHORS = [
   'random',
 ] as const satisfies (keyof Anchors)[]
 const HEAD_BYTES = ANCHORS_AT + ANCHORS.length * 4
-const HASH_BYTES = 32
 const ENTRY_BYTES = 4 + HASH_BYTES
 
 /** More segments than this, or more dead pages than live ones, and the pages are packed anew. */
 const MAX_SEGMENTS = 8
 
+const OWN_BUILD = Buffer.from(BUILD, 'hex')
 const ZERO = Buffer.alloc(PAGE_BYTES)
 
 type Page = { at: number; hash: Uint8Array; segment: number; slot: number }
 
 /**
  * Captures the pages of `spans`. Pages equal to those of `previous` are neither copied nor hashed again.
- * @param build hash of the engine the heap belongs to, 32 bytes
  */
 export function captureImage(
   heap: Buffer,
   spans: readonly Span[],
   head: Head,
-  build: Uint8Array,
   previous: Image | null,
 ): Image {
   const known = previous === null ? null : readPages(previous)
@@ -104,7 +108,7 @@ export function captureImage(
       }
     }
   const segments = placePages(heap, pages, dirty, previous?.segments ?? [])
-  return { ...writeIndex(head, build, pages), segments }
+  return { ...writeIndex(head, pages), segments }
 }
 
 /** Writes an image's pages into the zeroed memory of a new instance. */
@@ -132,43 +136,61 @@ export function imageHead(image: Image): Head {
   }
 }
 
-/** An image as a file: its index, then its pages in the index's order. */
-export function encodeImage(image: Image): Uint8Array[] {
-  return [image.index, ...pageRuns(image).map((run) => run.bytes)]
+/** What an image's index file says: which segments, where in them each page is, and the index itself. */
+export function encodeImage({ index, places, segments }: Image): Uint8Array[] {
+  const head = Buffer.alloc(8)
+  head.writeUInt32LE(segments.length, 0)
+  head.writeUInt32LE(places.length / 2, 4)
+  const ids = segments.map(({ id }) => Buffer.from(id, 'hex'))
+  return [head, ...ids, new Uint8Array(places.buffer), index]
 }
 
 /**
- * Reads a file made by {@link encodeImage} and checks every byte of it against `root`.
+ * Reads what {@link encodeImage} wrote, and checks that it is the image of that root.
+ * @param load gives a segment that has been checked
  * @throws SNAPSHOT_CORRUPT
  */
-export function decodeImage(file: Buffer, root: Hex, build: Uint8Array): Image {
+export function decodeImage(file: Buffer, root: Hex, load: (id: string) => Segment): Image {
   const corrupt = (what: string) =>
     new MultiverseError('SNAPSHOT_CORRUPT', `snapshot ${root} is corrupt: ${what}`)
-  if (file.length < HEAD_BYTES || !file.subarray(0, MAGIC.length).equals(MAGIC))
-    throw corrupt('not a snapshot file')
-  const count = file.readUInt32LE(COUNT_AT)
-  const pagesAt = HEAD_BYTES + count * ENTRY_BYTES
-  if (file.length !== pagesAt + count * PAGE_BYTES) throw corrupt(`it has ${file.length} bytes`)
-  if (rootOf(file.subarray(0, pagesAt)) !== root) throw corrupt('its index has another hash')
-  if (!file.subarray(BUILD_AT, BUILD_AT + build.length).equals(build))
+  if (file.length < 8) throw corrupt(`its index has ${file.length} bytes`)
+  const [segmentCount, count] = [file.readUInt32LE(0), file.readUInt32LE(4)]
+  const placesAt = 8 + segmentCount * HASH_BYTES
+  const indexAt = placesAt + count * 8
+  const written = file.subarray(indexAt)
+  if (written.length !== HEAD_BYTES + count * ENTRY_BYTES || rootOf(written) !== root)
+    throw corrupt('its index has another hash')
+  if (!written.subarray(BUILD_AT, LENGTH_AT).equals(OWN_BUILD))
     throw corrupt('it was made by another build of the engine')
-  for (let i = 0; i < count; i++) {
-    const start = pagesAt + i * PAGE_BYTES
-    const entry = HEAD_BYTES + i * ENTRY_BYTES
-    const digest = hash('sha256', file.subarray(start, start + PAGE_BYTES), 'buffer')
-    if (!digest.equals(file.subarray(entry + 4, entry + ENTRY_BYTES)))
-      throw corrupt(`page ${file.readUInt32LE(entry)} has another hash`)
-  }
-  const index = new Uint8Array(new SharedArrayBuffer(pagesAt))
-  index.set(file.subarray(0, pagesAt))
-  const segment = new SharedArrayBuffer(count * PAGE_BYTES)
-  new Uint8Array(segment).set(file.subarray(pagesAt))
+  const index = new Uint8Array(new SharedArrayBuffer(written.length))
+  index.set(written)
   const places = new Uint32Array(new SharedArrayBuffer(count * 8))
-  for (let i = 0; i < count; i++) places[2 * i + 1] = i
-  return { root, index, places, segments: [segment] }
+  new Uint8Array(places.buffer).set(file.subarray(placesAt, indexAt))
+  const segments = segmentIds(file).map(load)
+  const image: Image = { root, index, places, segments }
+  for (let i = 0; i < count; i++) {
+    const [segment, slot] = placeAt(image, i)
+    const pages = segments[segment]
+    const entry = HEAD_BYTES + i * ENTRY_BYTES
+    const isThere = pages !== undefined && slot < pageCount(pages)
+    if (
+      !isThere ||
+      written.compare(pageHash(pages, slot), 0, HASH_BYTES, entry + 4, entry + ENTRY_BYTES) !== 0
+    )
+      throw corrupt(`page ${written.readUInt32LE(entry)} is not where it should be`)
+  }
+  return image
 }
 
-/** Bytes an image takes as a file. */
+/** The segments that an index file names. */
+export function segmentIds(file: Buffer): string[] {
+  const count = Math.min(file.readUInt32LE(0), Math.floor((file.length - 8) / HASH_BYTES))
+  return Array.from({ length: count }, (_, i) =>
+    file.toString('hex', 8 + i * HASH_BYTES, 8 + (i + 1) * HASH_BYTES),
+  )
+}
+
+/** Bytes of an image's pages and its index: what it takes that shares nothing with others. */
 export function imageBytes(image: Image): number {
   return image.index.byteLength + (image.places.length / 2) * PAGE_BYTES
 }
@@ -177,15 +199,11 @@ function rootOf(index: Uint8Array): Hex {
   return `0x${hash('sha256', index, 'hex')}`
 }
 
-function writeIndex(
-  head: Head,
-  build: Uint8Array,
-  pages: readonly Page[],
-): Omit<Image, 'segments'> {
+function writeIndex(head: Head, pages: readonly Page[]): Omit<Image, 'segments'> {
   const index = Buffer.from(new SharedArrayBuffer(HEAD_BYTES + pages.length * ENTRY_BYTES))
   const places = new Uint32Array(new SharedArrayBuffer(pages.length * 8))
   index.set(MAGIC)
-  index.set(build, BUILD_AT)
+  index.set(OWN_BUILD, BUILD_AT)
   index.writeUInt32LE(head.byteLength, LENGTH_AT)
   index.writeUInt32LE(pages.length, COUNT_AT)
   index.writeDoubleLE(head.now, NOW_AT)
@@ -205,11 +223,11 @@ function placePages(
   heap: Buffer,
   pages: readonly Page[],
   dirty: readonly Page[],
-  before: readonly SharedArrayBuffer[],
-): SharedArrayBuffer[] {
+  before: readonly Segment[],
+): Segment[] {
   const used = [...new Set(pages.map((page) => page.segment))].filter((segment) => segment >= 0)
   const kept = used.flatMap((segment) => before[segment] ?? [])
-  const stored = kept.reduce((sum, segment) => sum + segment.byteLength / PAGE_BYTES, 0)
+  const stored = kept.reduce((sum, segment) => sum + pageCount(segment), 0)
   const isSpread = used.length >= MAX_SEGMENTS || stored + dirty.length > 2 * pages.length
   const moved = isSpread ? pages : dirty
   const segments = isSpread ? [] : kept
@@ -218,20 +236,19 @@ function placePages(
     for (const page of pages) page.segment = renumbered.get(page.segment) ?? page.segment
   }
   if (moved.length === 0) return segments
-  const bytes = new Uint8Array(new SharedArrayBuffer(moved.length * PAGE_BYTES))
+  const made = makeSegment(heap, moved)
   moved.forEach((page, slot) => {
-    const start = page.at * PAGE_BYTES
-    bytes.set(heap.subarray(start, start + PAGE_BYTES), slot * PAGE_BYTES)
     page.segment = segments.length
     page.slot = slot
   })
-  return [...segments, bytes.buffer]
+  return [...segments, made]
 }
 
 /** Looks pages up in ascending order of position. */
 function readPages(image: Image) {
   const index = Buffer.from(image.index.buffer, image.index.byteOffset, image.index.byteLength)
-  const segments = image.segments.map((segment) => Buffer.from(segment))
+  const segments = image.segments.map(({ bytes }) => Buffer.from(bytes))
+  const offsets = image.segments.map((segment) => pageOffset(segment, 0))
   const count = image.places.length / 2
   let next = 0
   return {
@@ -241,7 +258,7 @@ function readPages(image: Image) {
       const entry = HEAD_BYTES + next * ENTRY_BYTES
       if (next >= count || index.readUInt32LE(entry) !== at) return undefined
       const [segment, slot] = placeAt(image, next)
-      const from = slot * PAGE_BYTES
+      const from = (offsets[segment] ?? 0) + slot * PAGE_BYTES
       const bytes = segments[segment]
       if (bytes?.compare(heap, start, start + PAGE_BYTES, from, from + PAGE_BYTES) !== 0)
         return undefined
@@ -267,9 +284,10 @@ function pageRuns(image: Image): { at: number; bytes: Uint8Array }[] {
     else runs.push({ at, segment, slot, length: 1 })
   }
   return runs.map(({ at, segment, slot, length }) => {
-    const bytes = image.segments[segment]
-    if (bytes === undefined) throw new RangeError(`image ${image.root} has no segment ${segment}`)
-    return { at, bytes: new Uint8Array(bytes, slot * PAGE_BYTES, length * PAGE_BYTES) }
+    const pages = image.segments[segment]
+    if (pages === undefined) throw new RangeError(`image ${image.root} has no segment ${segment}`)
+    const bytes = new Uint8Array(pages.bytes, pageOffset(pages, slot), length * PAGE_BYTES)
+    return { at, bytes }
   })
 }
 

@@ -19,8 +19,8 @@ export type Task =
       memoryBytes: number
       stop: Int32Array
     }
-  /** Reads a snapshot file and checks it. */
-  | { kind: 'load'; path: string; root: Hex }
+  /** Reads a snapshot's folder and checks it. */
+  | { kind: 'load'; folder: string; root: Hex }
 
 /** What a worker is told; it does not answer. */
 export type Notice = { kind: 'drop'; world: string }

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
 import { createEngine, type World } from './engine.ts'
-import { imageBytes, type Image } from './image.ts'
+import { decodeImage, imageBytes, type Image } from './image.ts'
 import type { Answers, Notice, Reply, Task, WireError } from './protocol.ts'
+import { readSnapshot } from './store.ts'
 
 /** What a worker is started with. */
 export type WorkerData = { module: WebAssembly.Module; maxResidents: number }
@@ -42,7 +42,7 @@ const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) =
       settle(task.world, image, world)
       return { image, run }
     },
-    load: ({ path, root }) => ({ image: load(path, root) }),
+    load: ({ folder, root }) => ({ image: readSnapshot(folder, root, decodeImage) }),
   }
 
 parentPort?.on('message', (message: Task | Notice) => {
@@ -89,18 +89,6 @@ function leave(id: string): void {
 function forget(id: string): void {
   residentBytes -= residents.get(id)?.bytes ?? 0
   residents.delete(id)
-}
-
-function load(path: string, root: `0x${string}`): Image {
-  let file: Buffer
-  try {
-    file = readFileSync(path)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot ${root}`)
-    throw cause
-  }
-  return engine.decode(file, root)
 }
 
 function toWire(error: unknown): WireError {

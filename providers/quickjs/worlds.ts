@@ -36,7 +36,7 @@ export async function openWorlds(
     },
 
     snapshot: async ({ state: { image } }) => {
-      await store.write(image)
+      await store.put(image)
       cache.put(image)
       return { id: image.root, stateRoot: image.root, bytes: imageBytes(image) }
     },
@@ -50,8 +50,9 @@ export async function openWorlds(
       const cached = cache.get(snapshotId)
       if (cached !== undefined) return use(cached)
       if (!isRoot(snapshotId)) throw unknownSnapshot(snapshotId)
-      const path = store.path(snapshotId)
-      const { answer } = await pool.perform({ kind: 'load', path, root: snapshotId }, { signal })
+      const folder = store.folder(snapshotId)
+      const task = { kind: 'load', folder, root: snapshotId } as const
+      const { answer } = await pool.perform(task, { signal })
       cache.put(answer.image)
       return use(answer.image)
     },

@@ -35,7 +35,7 @@ describe('pool', () => {
   it('fails only what a dying worker was doing, and replaces it', async () => {
     open(1)
     const dead = failure(pool.perform({ kind: 'boot' }))
-    const thrown = failure(pool.perform({ kind: 'load', path: '', root: '0x' }))
+    const thrown = failure(pool.perform({ kind: 'load', folder: '', root: '0x' }))
     const next = restore('a')
     expect(await dead).toMatchObject({
       code: 'PROVIDER_FAILED',

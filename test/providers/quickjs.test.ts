@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -60,34 +60,6 @@ describe('quickjs', () => {
         branched: comparable(here),
         rerun: comparable(here),
       })
-    })
-
-    it('refuses a snapshot file with any byte changed', async () => {
-      const { id } = await provider.create({ seed: 1n })
-      const { id: root, bytes } = await provider.snapshot(id)
-      const [name] = await readdir(dataDir)
-      const path = join(dataDir, name ?? '')
-      const good = await readFile(path)
-      expect(good).toHaveLength(bytes)
-      const other = createQuickjsProvider({ workers: 1 })
-      await other.init({ dataDir })
-      try {
-        for (const at of [0, 20, 41, 60, 100, 2000, bytes - 1]) {
-          const bad = Buffer.from(good)
-          bad[at] = (bad[at] ?? 0) ^ 1
-          await writeFile(path, bad)
-          await expect(other.branch(root, 1)).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' })
-        }
-        for (const bad of [Buffer.alloc(0), good.subarray(0, 90), good.subarray(0, bytes - 1)]) {
-          await writeFile(path, bad)
-          await expect(other.branch(root, 1)).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' })
-        }
-        expect((await provider.snapshot(id)).id).toBe(root)
-        expect(await other.branch(root, 2)).toHaveLength(2)
-      } finally {
-        await other.shutdown()
-      }
-      expect(await readdir(dataDir)).toEqual([name])
     })
 
     it('replaces a worker stuck in one step of the engine, and loses no other world', async () => {
