@@ -209,7 +209,7 @@ describe('replay', () => {
     const { id } = await worlds.create({ seed: 77n })
     const { id: snapshotId } = await worlds.snapshot(id)
     const lane = await laneOf(['1'], { kind: 'snapshot', snapshotId })
-    const path = join(folder, 'quickjs', `${snapshotId}.snapshot`)
+    const path = join(folder, 'quickjs', 'snapshots', snapshotId, 'index')
     const bytes = await readFile(path)
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
     await writeFile(path, bytes)
