@@ -30,6 +30,7 @@ const EXIT_BY_CODE: Record<string, number> = {
   INVALID_KEY: EXIT.usage,
   INVALID_SETTING: EXIT.usage,
   INVALID_WALLET_NAME: EXIT.usage,
+  WALLET_EXISTS: EXIT.usage,
   AMBIGUOUS_WALLET: EXIT.usage,
   KEY_AMBIGUOUS: EXIT.usage,
   NO_PASSPHRASE: EXIT.usage,

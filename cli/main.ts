@@ -54,7 +54,11 @@ try {
   else if (error.code === 'commander.help') fail(usageError('name a verb: multiverse --help'))
   // Help was asked for, and has been printed.
   else if (error.exitCode === 0) process.exitCode = EXIT.ok
-  else fail(usageError(error.message.replace(/^error: /, '')))
+  // Whoever gave a private key as an argument is not shown it once more.
+  else
+    fail(
+      usageError(error.message.replace(/^error: /, '').replace(/(0x)?[0-9a-f]{64}/gi, '(hidden)')),
+    )
 }
 
 function withDescendants(command: Command): Command[] {

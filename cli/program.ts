@@ -4,6 +4,7 @@ import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
 import { integerFrom, PATH_HELP } from './commands/options.ts'
 import { registerStackCommands } from './commands/stack.ts'
+import { registerWalletCommands } from './commands/wallet.ts'
 import { helpWidth, wrap } from './output.ts'
 import type { Registry, Surroundings } from './registry.ts'
 
@@ -55,6 +56,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerLedgerCommands(registry)
   registerAnswerCommands(registry)
   registerLookCommands(registry)
+  registerWalletCommands(registry)
   return program
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
-const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
+/** The command as a file that Node runs. */
+export const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
 
 const nowhere = join(tmpdir(), 'multiverse-has-no-keystore')
 
@@ -46,8 +47,14 @@ export function start(
     detached: true,
     timeout,
   })
+  child.stdin?.on('error', () => {})
   child.stdin?.end(stdin)
-  for (const [index, text] of others.entries()) (child.stdio[index + 3] as Writable).end(text)
+  for (const [index, text] of others.entries()) {
+    const descriptor = child.stdio[index + 3] as Writable
+    // It may end without having read it.
+    descriptor.on('error', () => {})
+    descriptor.end(text)
+  }
   return child as ChildProcess & { stdout: Readable; stderr: Readable }
 }
 

@@ -99,7 +99,7 @@ test('ends what is left of an earlier run, and never a process that only has its
 
 test('a process whose end nobody took note of has ended', async () => {
   // The shell becomes a program that never asks after its child.
-  const parent = spawn('sh', ['-c', 'sleep 0.2 & exec sleep 60'], { stdio: 'ignore' })
+  const parent = spawn('sh', ['-c', 'sleep 2 & exec sleep 60'], { stdio: 'ignore' })
   children.push(parent)
   await until(async () => (await childrenOf(parent.pid!)).length === 1)
   const [pid] = await childrenOf(parent.pid!)

@@ -34,7 +34,12 @@ export function spawnKeeper(
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
     stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],
   })
-  for (const [index, text] of inputs.entries()) (child.stdio[index + 3] as Writable).end(text)
+  for (const [index, text] of inputs.entries()) {
+    const descriptor = child.stdio[index + 3] as Writable
+    // It may end without having read it.
+    descriptor.on('error', () => {})
+    descriptor.end(text)
+  }
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const lines: LogLine[] = []

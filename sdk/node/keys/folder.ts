@@ -72,11 +72,7 @@ export async function readKeystore(path: string): Promise<LockedKey> {
  * @throws UNKNOWN_WALLET, AMBIGUOUS_WALLET; INVALID_KEY for a private key, which is nothing to be named by
  */
 export function findWallet(wallets: readonly StoredWallet[], text: string): StoredWallet {
-  if (/^(0x)?[0-9a-f]{64}$/i.test(text))
-    throw new MultiverseError(
-      'INVALID_KEY',
-      'a private key is no name: whoever can list processes has seen it. Use it no more, and import its successor',
-    )
+  assertNoKey(text)
   const found = matching(wallets, text)
   const [first, second] = found
   if (first === undefined) {
@@ -137,12 +133,22 @@ export async function assertNew(folder: string, name: string, address?: Address)
     )
 }
 
-/** @throws INVALID_WALLET_NAME */
+/** @throws INVALID_WALLET_NAME; INVALID_KEY for a private key */
 export function assertWalletName(name: string): void {
+  assertNoKey(name)
   if (!NAME.test(name) || /^0x/i.test(name) || name.startsWith('UTC--'))
     throw new MultiverseError(
       'INVALID_WALLET_NAME',
       `${name} is no name of a wallet: 1 to 64 letters, digits, dots, dashes and underscores, not beginning with 0x`,
+    )
+}
+
+/** Whoever took an argument for a private key is told what he did, without it being shown once more. */
+function assertNoKey(text: string): void {
+  if (/^(0x)?[0-9a-f]{64}$/i.test(text))
+    throw new MultiverseError(
+      'INVALID_KEY',
+      'a private key is no name: whoever can list processes has seen it. Use it no more, and import its successor',
     )
 }
 

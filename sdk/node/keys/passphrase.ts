@@ -1,4 +1,4 @@
-import { read } from 'node:fs'
+import { fstat, read } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { MultiverseError, oneLine } from '../../errors.ts'
@@ -18,6 +18,8 @@ export type PassphraseSources = {
 
 /** Longer than anybody's passphrase or keystore file. */
 const MAX_BYTES = 64 * 1024
+/** So long a pipe that does not block may stay empty, milliseconds: somebody may be typing at its other end. */
+const PATIENCE_MS = 60_000
 
 /**
  * The passphrase that opens `what`.
@@ -60,9 +62,11 @@ async function fromSources(
 }
 
 const readAsync = promisify(read)
+const fstatAsync = promisify(fstat)
 
 /** All text of a file descriptor that was handed to this process. @throws PASSPHRASE_UNREADABLE */
 export async function readDescriptor(fd: number): Promise<string> {
+  await assertReadable(fd)
   const chunks: Buffer[] = []
   let size = 0
   for (;;) {
@@ -71,15 +75,12 @@ export async function readDescriptor(fd: number): Promise<string> {
     if (bytes === 0) return Buffer.concat(chunks).toString('utf8')
     chunks.push(buffer.subarray(0, bytes))
     size += bytes
-    if (size > MAX_BYTES)
-      throw new MultiverseError(
-        'PASSPHRASE_UNREADABLE',
-        `file descriptor ${fd} holds more than ${MAX_BYTES} bytes`,
-      )
+    if (size > MAX_BYTES) throw unreadable(fd, `it holds more than ${MAX_BYTES} bytes`)
   }
 }
 
 async function readSome(fd: number, buffer: Buffer): Promise<number> {
+  const deadline = Date.now() + PATIENCE_MS
   for (;;) {
     try {
       return (await readAsync(fd, buffer, 0, buffer.length, null)).bytesRead
@@ -87,15 +88,30 @@ async function readSome(fd: number, buffer: Buffer): Promise<number> {
       const { code } = error as NodeJS.ErrnoException
       if (code === 'EOF') return 0
       // A pipe that does not block has nothing yet.
-      if (code !== 'EAGAIN')
-        throw new MultiverseError(
-          'PASSPHRASE_UNREADABLE',
-          `file descriptor ${fd} cannot be read: ${oneLine(error)}`,
-          { cause: error },
-        )
+      if (code !== 'EAGAIN') throw unreadable(fd, oneLine(error))
+      if (Date.now() > deadline) throw unreadable(fd, 'nothing came')
       await sleep(10)
     }
   }
+}
+
+/** Reading what is no file or pipe, such as what Node itself holds under a number that was not handed over, may never end. */
+async function assertReadable(fd: number): Promise<void> {
+  let stats
+  try {
+    stats = await fstatAsync(fd)
+  } catch (error) {
+    throw unreadable(fd, oneLine(error))
+  }
+  if (!stats.isFile() && !stats.isFIFO() && !stats.isSocket() && !stats.isCharacterDevice())
+    throw unreadable(fd, 'it is no file, pipe or terminal')
+}
+
+function unreadable(fd: number, why: string): MultiverseError {
+  return new MultiverseError(
+    'PASSPHRASE_UNREADABLE',
+    `file descriptor ${fd} cannot be read: ${why}`,
+  )
 }
 
 function withoutLineEnd(text: string): string {
