@@ -323,6 +323,31 @@ export const upOutput = z.strictObject({
   scenario: z.strictObject(scenarioFields).nullable(),
 })
 
+/** `wallet new` and `wallet import`: where the key is kept. */
+export const walletOutput = z.strictObject({ name: z.string(), address, path: z.string() })
+
+/** `wallet list`. */
+export const walletsOutput = z.strictObject({
+  /** The keystore folder. */
+  folder: z.string(),
+  /** The chain that the balances are on; null when none was reached. */
+  chainId: z.int().nullable(),
+  wallets: z.array(
+    z.strictObject({
+      name: z.string().nullable(),
+      /** Null for a file that does not say. */
+      address: address.nullable(),
+      /** Local: a development wallet, which every local chain has. */
+      kind: z.enum(['keystore', 'local']),
+      path: z.string().nullable(),
+      /** In ether. */
+      balance: decimal.nullable(),
+    }),
+  ),
+  /** Files of the folder that are no keystores. */
+  unreadable: z.array(z.strictObject({ path: z.string(), ...failureOutput.shape })),
+})
+
 export type FailureOutput = z.infer<typeof failureOutput>
 export type AskOutput = z.infer<typeof askOutput>
 export type MoveOutput = z.infer<typeof moveOutput>
@@ -341,5 +366,7 @@ export type RedeemersOutput = z.infer<typeof redeemersOutput>
 export type SqlOutput = z.infer<typeof sqlOutput>
 export type DemoOutput = z.infer<typeof demoOutput>
 export type UpOutput = z.infer<typeof upOutput>
+export type WalletOutput = z.infer<typeof walletOutput>
+export type WalletsOutput = z.infer<typeof walletsOutput>
 export type VerseState = z.infer<typeof verseState>
 export type QuestionState = z.infer<typeof questionState>

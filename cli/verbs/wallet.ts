@@ -20,6 +20,7 @@ import {
   readPassphrase,
 } from '../../sdk/node/keys/passphrase.ts'
 import { openTerminalPrompt } from '../../sdk/node/keys/prompt.ts'
+import type { WalletOutput, WalletsOutput } from '../../sdk/output.ts'
 import { type CommonOptions, createReadClient, openKeyring, runningStack } from '../context.ts'
 import { usageError } from '../errors.ts'
 import { type Result, table } from '../output.ts'
@@ -28,7 +29,10 @@ import { isLocalName, localAccount, localNames } from '../wallets.ts'
 export type ImportWalletOptions = CommonOptions & { file?: string; keyFd?: number }
 
 /** Makes a key, encrypts it with a passphrase, and stores it under a name. */
-export async function newWalletVerb(name: string, options: CommonOptions): Promise<Result> {
+export async function newWalletVerb(
+  name: string,
+  options: CommonOptions,
+): Promise<Result<WalletOutput>> {
   await assertFree(name)
   const passphrase = await readNewPassphrase(openKeyring(options).passphrase, name)
   const key = generatePrivateKey()
@@ -39,7 +43,7 @@ export async function newWalletVerb(name: string, options: CommonOptions): Promi
 export async function importWalletVerb(
   name: string,
   options: ImportWalletOptions,
-): Promise<Result> {
+): Promise<Result<WalletOutput>> {
   const { text, where } = await readSecret(options)
   await assertFree(name)
   const { passphrase: sources } = openKeyring(options)
@@ -57,7 +61,7 @@ export async function importWalletVerb(
 }
 
 /** Lists the wallets of this machine and, where a chain answers, what each has to pay fees with. */
-export async function listWalletsVerb(options: CommonOptions): Promise<Result> {
+export async function listWalletsVerb(options: CommonOptions): Promise<Result<WalletsOutput>> {
   const folder = keystoreFolder(process.env)
   const { wallets: stored, unreadable } = await readFolder(folder)
   const chain = await reachChain(options)
@@ -99,7 +103,7 @@ export async function listWalletsVerb(options: CommonOptions): Promise<Result> {
 
 type Listed = Omit<StoredWallet, 'path'> & { kind: 'local' | 'keystore'; path: string | null }
 
-async function store(name: string, address: Address, text: string): Promise<Result> {
+async function store(name: string, address: Address, text: string): Promise<Result<WalletOutput>> {
   const { path } = await storeKeystore(keystoreFolder(process.env), { name, address, text })
   return {
     json: { name, address, path },

@@ -6,6 +6,7 @@ import { type Hex, parseEther } from 'viem'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { lockKey, parseKeystore, unlockKey } from '../../sdk/node/keys/keystore.ts'
+import { walletOutput, walletsOutput } from '../../sdk/output.ts'
 import { startChain } from '../helpers/chain.ts'
 import { lastJson, main, multiverse, type Ran } from './harness.ts'
 
@@ -43,7 +44,7 @@ async function keyIn(path: string, passphrase = PASSPHRASE): Promise<Hex> {
 test('makes a wallet whose file its passphrase opens, and only one of a name', async () => {
   const made = await wallet('new savings --passphrase-fd 3', '', `${PASSPHRASE}\n`)
   expect(made.stderr).toBe('')
-  const { name, address, path } = lastJson(made) as Stored
+  const { name, address, path } = walletOutput.parse(lastJson(made))
   expect(name).toBe('savings')
   expect(privateKeyToAddress(await keyIn(path))).toBe(address)
   expect((await stat(path)).mode & 0o777).toBe(0o600)
@@ -124,7 +125,7 @@ test('lists balances where a chain answers, and the wallets of a local chain wit
   const chain = await startChain()
   try {
     await chain.testClient.setBalance({ address, value: parseEther('1.5') })
-    const listed = lastJson(await wallet(`list --rpc ${chain.url}`))
+    const listed = walletsOutput.parse(lastJson(await wallet(`list --rpc ${chain.url}`)))
     expect(listed).toMatchObject({
       chainId: 31337,
       wallets: expect.arrayContaining([
