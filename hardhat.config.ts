@@ -4,6 +4,15 @@ import hardhatViem from '@nomicfoundation/hardhat-viem'
 import { configVariable, defineConfig, task } from 'hardhat/config'
 import { ArgumentType } from 'hardhat/types/arguments'
 
+const solidityTests = {
+  fuzz: { runs: 256 },
+  // Tests deploy other projects' real bytecode from their npm packages.
+  fsPermissions: {
+    readFile: ['node_modules/@reality.eth/contracts/bytecode/RealityETH-3.2.bin'],
+  },
+}
+const invariant = { failOnRevert: true }
+
 export default defineConfig({
   plugins: [hardhatViem, hardhatKeystore],
   tasks: [
@@ -39,11 +48,9 @@ export default defineConfig({
   },
   test: {
     solidity: {
-      fuzz: { runs: 256 },
-      invariant: { runs: 64, depth: 100, failOnRevert: true },
-      // Tests deploy other projects' real bytecode from their npm packages.
-      fsPermissions: {
-        readFile: ['node_modules/@reality.eth/contracts/bytecode/RealityETH-3.2.bin'],
+      profiles: {
+        default: { ...solidityTests, invariant: { ...invariant, runs: 64, depth: 100 } },
+        deep: { ...solidityTests, invariant: { ...invariant, runs: 512, depth: 300 } },
       },
     },
   },

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { runChecks } from './check.ts'
 
 // All of the project's tests in one run, closing with one line `N passed, N failed`. Arguments choose suites by name:
-// `npm test -- contracts keeper`.
+// `npm test -- contracts keeper`. `--deep` first takes the long runs instead: `npm run test:deep [-- NAME]`.
 
 type Count = { passed: number; failed: number }
 /** `optIn`: run only when named, and why. */
@@ -14,9 +14,9 @@ type Suite = { name: string; run: () => Promise<Count>; optIn?: string }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const suites: Suite[] = [
+const everyday: Suite[] = [
   { name: 'check', run: () => runChecks(false) },
-  { name: 'contracts', run: solidityTests },
+  { name: 'contracts', run: () => solidityTests([]) },
   {
     name: 'sdk',
     run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
@@ -36,6 +36,19 @@ const suites: Suite[] = [
   { name: 'e2e', run: () => vitest(['test/e2e', '--no-file-parallelism']) },
 ]
 
+const stateful = [
+  'test/contracts/invariant/Multiverse.invariant.t.sol',
+  'test/contracts/oracles/OptimisticOracle.invariant.t.sol',
+]
+
+/** Proofs that take longer than a test run may; each is a longer run of an everyday suite's tests. */
+const deep: Suite[] = [
+  {
+    name: 'invariants',
+    run: () => solidityTests([...stateful, '--test-profile', 'deep']),
+  },
+]
+
 /** Runs a command with its output passed on, and gives back its exit code and what it printed. */
 function run(file: string, args: readonly string[]): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
@@ -51,8 +64,8 @@ function run(file: string, args: readonly string[]): Promise<{ code: number; out
 }
 
 /** Hardhat's Solidity tests: unit, fuzz and invariants. Its summary says "N passing" and "N failing". */
-async function solidityTests(): Promise<Count> {
-  const { code, output } = await run('hardhat', ['test', 'solidity'])
+async function solidityTests(args: readonly string[]): Promise<Count> {
+  const { code, output } = await run('hardhat', ['test', 'solidity', ...args])
   // oxlint-disable-next-line no-control-regex -- the summary may be coloured
   const plain = output.replaceAll(/\u001B\[[0-9;]*m/g, '')
   const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(plain)?.[1] ?? 0)
@@ -87,7 +100,9 @@ function settle(code: number, count: Count): Count {
   return isSilent ? { ...count, failed: 1 } : count
 }
 
-const chosen = process.argv.slice(2)
+const isDeep = process.argv[2] === '--deep'
+const suites = isDeep ? deep : everyday
+const chosen = process.argv.slice(isDeep ? 3 : 2)
 const unknown = chosen.find((name) => suites.every((suite) => suite.name !== name))
 if (unknown !== undefined) {
   console.error(`no suite ${unknown}: there are ${suites.map((suite) => suite.name).join(', ')}`)
