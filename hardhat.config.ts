@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import hardhatKeystore from '@nomicfoundation/hardhat-keystore'
-import hardhatViem from '@nomicfoundation/hardhat-viem'
-import { configVariable, defineConfig, task } from 'hardhat/config'
-import { ArgumentType } from 'hardhat/types/arguments'
+import hardhatVerify from '@nomicfoundation/hardhat-verify'
+import { configVariable, defineConfig } from 'hardhat/config'
+import { SOURCES } from './deploy/sources.ts'
+import { namedNetworks } from './sdk/networks.ts'
 
 const solidityTests = {
   fuzz: { runs: 256 },
@@ -13,23 +13,10 @@ const solidityTests = {
 }
 const invariant = { failOnRevert: true }
 
-export default defineConfig({
-  plugins: [hardhatViem, hardhatKeystore],
-  tasks: [
-    task('deploy-multiverse', 'Deploys the multiverse to --network, once, and prints the record')
-      .addOption({
-        name: 'data',
-        description: 'Folder of the record and the journal (default .data/networks/NETWORK)',
-        type: ArgumentType.STRING,
-        defaultValue: '',
-      })
-      .setAction(() => import('./deploy/task.ts'))
-      .build(),
-  ],
-  paths: { tests: { solidity: 'test/contracts' } },
-  solidity: {
-    // The compiler comes from npm, so a machine that reaches only the npm registry can build.
+function compiler() {
+  return {
     version: '0.8.37',
+    // The compiler comes from npm, so a machine that reaches only the npm registry can build.
     path: fileURLToPath(import.meta.resolve('solc/soljson.js')),
     settings: {
       evmVersion: 'cancun',
@@ -37,15 +24,26 @@ export default defineConfig({
       optimizer: { enabled: true, runs: 1_000_000 },
       metadata: { bytecodeHash: 'none' },
     },
+  }
+}
+
+export default defineConfig({
+  plugins: [hardhatVerify],
+  paths: { tests: { solidity: 'test/contracts' } },
+  solidity: {
+    compilers: [compiler()],
+    // An object of its own is a compilation of its own: see deploy/sources.ts.
+    overrides: Object.fromEntries(Object.values(SOURCES).map((source) => [source, compiler()])),
   },
-  networks: {
-    sepolia: {
-      type: 'http',
-      chainType: 'l1',
-      url: configVariable('SEPOLIA_RPC_URL'),
-      accounts: [configVariable('SEPOLIA_PRIVATE_KEY')],
-    },
-  },
+  // Without accounts: `multiverse deploy` signs, Hardhat reads and verifies.
+  networks: Object.fromEntries(
+    namedNetworks().flatMap(({ name, chainId, rpcVariable }) =>
+      rpcVariable === null
+        ? []
+        : [[name, { type: 'http' as const, chainId, url: configVariable(rpcVariable) }]],
+    ),
+  ),
+  verify: { etherscan: { apiKey: configVariable('ETHERSCAN_API_KEY') } },
   test: {
     solidity: {
       profiles: {

@@ -2,11 +2,12 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Account, type Address, createClient, http } from 'viem'
 import { readContract } from 'viem/actions'
-import { assertDeployedOn, LOCAL_CHAIN_ID, type Provider } from '../deploy/identity.ts'
+import { assertDeployedOn, type Provider } from '../deploy/identity.ts'
 import { tokenAbi } from '../sdk/abi.ts'
 import { contractError, type ReadClient, type WriteClient } from '../sdk/actions.ts'
 import type { Deployment } from '../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
+import { isLocalChain } from '../sdk/networks.ts'
 import { readDeployment } from '../sdk/node/data.ts'
 import { type Catalog, createCatalog } from './catalog.ts'
 import { isRunning, readStack, type StackRecord } from './stack/record.ts'
@@ -71,7 +72,7 @@ export async function openContext(options: CommonOptions): Promise<Context> {
   const dataDir = dataFolder(options)
   const url = options.rpc ?? (await runningStack(options)).urls.rpc
   const deployment = await readDeployment(dataDir)
-  const isLocal = deployment.chainId === LOCAL_CHAIN_ID
+  const isLocal = isLocalChain(deployment.chainId)
   const client = createReadClient(url)
   try {
     await assertDeployedOn(client as Provider, deployment)

@@ -2,6 +2,7 @@ import { Command, Help } from 'commander'
 import { registerAnswerCommands } from './commands/answer.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
+import { registerNetworkCommands } from './commands/network.ts'
 import { integerFrom, PATH_HELP } from './commands/options.ts'
 import { registerStackCommands } from './commands/stack.ts'
 import { registerWalletCommands } from './commands/wallet.ts'
@@ -57,6 +58,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerAnswerCommands(registry)
   registerLookCommands(registry)
   registerWalletCommands(registry)
+  registerNetworkCommands(registry)
   return program
 }
 

@@ -1,129 +1,134 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, rm } from 'node:fs/promises'
+import { type Client, keccak256, type LocalAccount } from 'viem'
 import {
-  deploy as runModule,
-  type DeployConfig,
-  type DeploymentResult,
-  type EIP1193Provider,
-  wipe,
-} from '@nomicfoundation/ignition-core'
-import { type Address, getAddress, type Hex, hexToNumber } from 'viem'
-import { z } from 'zod'
-import { type Deployment, deploymentSchema } from '../sdk/deployment.ts'
-import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
+  CONTRACTS,
+  type ContractName,
+  type Deployment,
+  deploymentSchema,
+} from '../sdk/deployment.ts'
+import { isMultiverseError } from '../sdk/errors.ts'
+import { networkOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
-import { createArtifactResolver } from './artifacts.ts'
-import {
-  assertDeployedOn,
-  assertStart,
-  LOCAL_CHAIN_ID,
-  readBlockHash,
-  readChainId,
-  request,
-  type Start,
-} from './identity.ts'
-import { demoModule } from './modules/Demo.ts'
-import { multiverseModule } from './modules/Multiverse.ts'
+import { writeJson } from '../sdk/node/files.ts'
+import { isCodeOf } from './artifacts.ts'
+import { plannedContracts } from './contracts.ts'
+import { createContracts } from './create.ts'
+import { assertDeployedOn, assertStart, type Provider, readChainId, readCode } from './identity.ts'
+import { openJournal } from './journal.ts'
+import { type Fees, readFees } from './plan.ts'
+import { findStart } from './start.ts'
 
 export type DeployOptions = {
-  provider: EIP1193Provider
-  /** Whom the provider signs for; the first of its accounts when left out. */
-  sender?: Address | undefined
+  client: Client
+  /** Pays for what does not stand yet, and decides nothing else. Null to send nothing. */
+  account: LocalAccount | null
   dataDir: string
-  /** Deploys the demo token too: for local chains. */
+  /** Deploys the demo token too. */
   withToken: boolean
   /** Forgets a record of an earlier deployment in the data folder. */
-  fresh?: boolean
-  /** Blocks to wait for after each transaction; 1 on a local chain and 5 elsewhere when left out. */
-  confirmations?: number
+  fresh?: boolean | undefined
+  /** Blocks on top of the last transaction before it counts as done; the network's own number when left out. */
+  confirmations?: number | undefined
+  /** From which block on the contracts' logs are read; found out when left out. */
+  startBlock?: number | undefined
+  /** The fees that the user was shown: no more is ever offered. The present ones when left out. */
+  fees?: Fees | undefined
+  signal?: AbortSignal | undefined
+  /** Takes lines for people about what is being done. */
+  say?: ((line: string) => void) | undefined
 }
 
 /**
- * Deploys the contracts once, and writes `deployment.json`. A second call deploys nothing and returns the same record; a
- * call after one that was cut short goes on where it stopped. The journal is kept in the data folder.
- * @throws OTHER_CHAIN when the data folder belongs to another chain, NOT_COMPILED, NO_ACCOUNT, DEPLOY_FAILED, RPC_FAILED
+ * Makes the contracts stand at their addresses, which are the same on every chain, and writes `deployment.json`. What
+ * stands already is taken as it is, whoever paid for it; a run that was cut short is gone on with.
+ * @throws OTHER_CHAIN when the data folder belongs to another chain, OTHER_CODE, NO_CONTRACT, NOT_COMPILED, NO_WALLET,
+ * NO_PROXY, START_UNKNOWN, DEPLOY_FAILED, NOT_MINED, INTERRUPTED, RPC_FAILED
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { provider, dataDir, withToken } = options
+  const { client, dataDir, withToken } = options
+  const provider = client as Provider
   const paths = dataPaths(dataDir)
-  if (options.fresh === true) {
-    await rm(paths.ignition, { recursive: true, force: true })
-    await rm(paths.deployment, { force: true })
-  }
+  if (options.fresh === true)
+    for (const path of [paths.deploying, paths.deployment]) await rm(path, { force: true })
   const existing = await readExisting(dataDir)
   if (existing !== undefined) {
     await assertDeployedOn(provider, existing)
-    if (!withToken || existing.addresses.token !== undefined) return existing
+    if (!withToken || existing.addresses.token !== undefined)
+      return existing.codeHashes === undefined ? write(provider, dataDir, existing) : existing
   }
+  const planned = await plannedContracts(withToken)
+  // What is on record stays, also when it was built from other sources.
+  const contracts = planned.filter(({ key }) => existing?.addresses[key] === undefined)
   const chainId = await readChainId(provider)
-  const isLocal = chainId === LOCAL_CHAIN_ID
-  const confirmations = options.confirmations ?? (isLocal ? 1 : 5)
-  const start = existing ?? (await beginAt(provider, dataDir, chainId, confirmations))
-  const accounts = (await request(provider, 'eth_accounts')) as Address[]
-  const sender = options.sender ?? accounts[0]
-  if (sender === undefined)
-    throw new MultiverseError('NO_ACCOUNT', `no account to deploy with on chain ${chainId}`)
-  const config: Partial<DeployConfig> = {
-    requiredConfirmations: confirmations,
-    blockPollingInterval: isLocal ? 20 : 1000,
-    retryInterval: isLocal ? 20 : 1000,
-  }
-  const contracts = await run({
-    artifactResolver: createArtifactResolver(!isLocal),
-    provider,
-    config,
-    deploymentDir: join(paths.ignition, 'journal'),
-    deploymentParameters: {},
-    accounts: [sender],
-    ignitionModule: withToken ? demoModule : multiverseModule,
-    isLocal,
+  const confirmations = options.confirmations ?? networkOf(chainId).confirmations
+  await mkdir(dataDir, { recursive: true })
+  const journal = await openJournal(paths.deploying, async () => {
+    if (existing === undefined)
+      return findStart(provider, planned[0]!, chainId, confirmations, options.startBlock)
+    const { startBlock, startBlockHash } = existing
+    return { chainId, startBlock, startBlockHash }
   })
-  const token = contracts.get('TestToken')
-  const deployment = deploymentSchema.parse({
-    version: 1,
+  await assertStart(provider, journal.start)
+  await createContracts(contracts, {
+    client,
+    account: options.account,
     chainId,
-    addresses: {
-      multiverse: contracts.get('Multiverse'),
-      worlds: contracts.get('Worlds'),
-      ...(token === undefined ? {} : { token }),
-    },
-    startBlock: start.startBlock,
-    startBlockHash: start.startBlockHash,
+    confirmations,
+    ceiling: options.fees ?? (await readFees(client)),
+    journal,
+    signal: options.signal ?? new AbortController().signal,
+    say: options.say ?? (() => {}),
   })
-  await writeJson(paths.deployment, deployment)
+  const created = Object.fromEntries(contracts.map(({ key, address }) => [key, address]))
+  const deployment = await write(provider, dataDir, {
+    ...journal.start,
+    addresses: { ...created, ...existing?.addresses },
+  })
+  await journal.close()
   return deployment
 }
 
-const startSchema = deploymentSchema.pick({ chainId: true, startBlock: true, startBlockHash: true })
-
-/** Fixes the start block before the first transaction, so that a deployment cut short knows its chain again. */
-async function beginAt(
-  provider: EIP1193Provider,
-  dataDir: string,
-  chainId: number,
-  confirmations: number,
-): Promise<Start> {
-  const { ignition } = dataPaths(dataDir)
-  const path = join(ignition, 'start.json')
-  const begun = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  if (begun !== undefined) {
-    const start = startSchema.parse(JSON.parse(begun))
-    await assertStart(provider, start)
-    return start
+/** The contracts of a deployment whose code on the chain is not what this build would create. */
+export async function differingContracts(
+  provider: Provider,
+  { addresses }: Deployment,
+): Promise<ContractName[]> {
+  const differing: ContractName[] = []
+  for (const { key, artifact } of await plannedContracts(addresses.token !== undefined)) {
+    const address = addresses[key]
+    if (address !== undefined && !isCodeOf(artifact, await readCode(provider, address)))
+      differing.push(key)
   }
-  const latest = hexToNumber((await request(provider, 'eth_blockNumber')) as Hex)
-  // Deep enough not to be reorged away: its hash is the deployment's identity.
-  const startBlock = Math.max(0, latest - (chainId === LOCAL_CHAIN_ID ? 0 : confirmations * 2))
-  const startBlockHash = await readBlockHash(provider, startBlock)
-  if (startBlockHash === null)
-    throw new MultiverseError('RPC_FAILED', `chain ${chainId} has no block ${startBlock}`)
-  const start: Start = { chainId, startBlock, startBlockHash }
-  await mkdir(ignition, { recursive: true })
-  await writeJson(path, start)
-  return start
+  return differing
+}
+
+/** Writes the record, with the hash of the code at every address. */
+async function write(
+  provider: Provider,
+  dataDir: string,
+  {
+    chainId,
+    startBlock,
+    startBlockHash,
+    addresses,
+  }: Pick<Deployment, 'chainId' | 'startBlock' | 'startBlockHash'> & { addresses: object },
+): Promise<Deployment> {
+  const known = deploymentSchema.shape.addresses.parse(addresses)
+  const codeHashes: Partial<Record<ContractName, string>> = {}
+  for (const name of CONTRACTS) {
+    const address = known[name]
+    if (address !== undefined) codeHashes[name] = keccak256(await readCode(provider, address))
+  }
+  const deployment = deploymentSchema.parse({
+    version: 1,
+    chainId,
+    addresses: known,
+    codeHashes,
+    startBlock,
+    startBlockHash,
+  })
+  await writeJson(dataPaths(dataDir).deployment, deployment)
+  return deployment
 }
 
 async function readExisting(dataDir: string): Promise<Deployment | undefined> {
@@ -133,78 +138,4 @@ async function readExisting(dataDir: string): Promise<Deployment | undefined> {
     if (isMultiverseError(error, 'NO_DEPLOYMENT')) return undefined
     throw error
   }
-}
-
-type Run = Parameters<typeof runModule>[0] & { deploymentDir: string; isLocal: boolean }
-
-/** Runs the module and gives the addresses by contract name. */
-async function run(parameters: Run): Promise<Map<string, Address>> {
-  let result: DeploymentResult
-  try {
-    result = await runModule(parameters)
-  } catch (error) {
-    if (isMultiverseError(error)) throw error
-    const lost = lostTransaction(error)
-    if (lost === undefined)
-      throw new MultiverseError('DEPLOY_FAILED', oneLine(error), { cause: error })
-    await forget(lost, parameters)
-    return run(parameters)
-  }
-  if (!('contracts' in result))
-    throw new MultiverseError('DEPLOY_FAILED', `${result.type}: ${firstReason(result)}`)
-  return new Map(
-    Object.values(result.contracts).map(({ contractName, address }) => [
-      contractName,
-      getAddress(address),
-    ]),
-  )
-}
-
-const lostSchema = z.object({
-  errorCode: z.literal('HHE10410'),
-  messageArguments: z.object({ futureId: z.string(), nonce: z.number(), sender: z.string() }),
-})
-type Lost = z.infer<typeof lostSchema>['messageArguments']
-
-/** The transaction that an earlier run was about to send when it was cut short, if that is what ignition complains of. */
-function lostTransaction(error: unknown): Lost | undefined {
-  return lostSchema.safeParse(error).data?.messageArguments
-}
-
-/**
- * Takes a transaction that was never sent out of the journal, so that it is sent now. On a local chain one that was sent
- * costs nothing, and the deployment is begun again.
- * @throws DEPLOY_INTERRUPTED when it may have been sent: only its sender can tell what became of it
- */
-async function forget(
-  { futureId, nonce, sender }: Lost,
-  { provider, deploymentDir, artifactResolver, isLocal }: Run,
-): Promise<void> {
-  const count = await request(provider, 'eth_getTransactionCount', [sender, 'pending'])
-  if (hexToNumber(count as Hex) <= nonce) return wipe(deploymentDir, artifactResolver, futureId)
-  if (!isLocal)
-    throw new MultiverseError(
-      'DEPLOY_INTERRUPTED',
-      `the last run may have sent nonce ${nonce} of ${sender} for ${futureId}: remove ${deploymentDir} to deploy anew`,
-    )
-  await rm(deploymentDir, { recursive: true, force: true })
-}
-
-function firstReason(result: Exclude<DeploymentResult, { contracts: unknown }>): string {
-  if ('errors' in result)
-    return Object.entries(result.errors)
-      .map(([future, reasons]) => `${future}: ${reasons[0] ?? 'unknown'}`)
-      .join('; ')
-  return [
-    ...result.failed.map(({ futureId, error }) => `${futureId}: ${error}`),
-    ...result.timedOut.map(({ futureId }) => `${futureId} timed out`),
-    ...result.held.map(({ futureId, reason }) => `${futureId} is held: ${reason}`),
-  ].join('; ')
-}
-
-/** Writes beside and renames, so that a reader sees the whole file or none. */
-async function writeJson(path: string, value: unknown): Promise<void> {
-  const draft = `${path}.${process.pid}.tmp`
-  await writeFile(draft, `${JSON.stringify(value, null, 2)}\n`)
-  await rename(draft, path)
 }

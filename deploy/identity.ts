@@ -1,10 +1,7 @@
-import { type Hex, hexToNumber, numberToHex } from 'viem'
+import { type Address, type Hex, hexToNumber, numberToHex } from 'viem'
 import { z } from 'zod'
-import type { Deployment } from '../sdk/deployment.ts'
+import { type Deployment, requireCode } from '../sdk/deployment.ts'
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
-
-/** The chain id of local development chains. */
-export const LOCAL_CHAIN_ID = 31_337
 
 /** An EIP-1193 provider. */
 export type Provider = {
@@ -15,18 +12,12 @@ export type Provider = {
 export type Start = Pick<Deployment, 'chainId' | 'startBlock' | 'startBlockHash'>
 
 /**
- * Checks that the chain behind `provider` is the one the deployment is on.
- * @throws OTHER_CHAIN naming both chain ids or both block hashes, RPC_FAILED
+ * Checks that the chain behind `provider` is the one the deployment is on, and has its contracts as they were deployed.
+ * @throws OTHER_CHAIN naming both chain ids or both block hashes, NO_CONTRACT, OTHER_CODE, RPC_FAILED
  */
 export async function assertDeployedOn(provider: Provider, deployment: Deployment): Promise<void> {
   await assertStart(provider, deployment)
-  const { multiverse } = deployment.addresses
-  const code = await request(provider, 'eth_getCode', [multiverse, 'latest'])
-  if (code === '0x')
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `no contract at ${multiverse}: chain ${deployment.chainId} was rolled back to before the deployment`,
-    )
+  await requireCode(deployment, (address) => readCode(provider, address))
 }
 
 /** Checks the chain id and the start block. @throws OTHER_CHAIN, RPC_FAILED */
@@ -49,6 +40,12 @@ export async function readChainId(provider: Provider): Promise<number> {
   return hexToNumber((await request(provider, 'eth_chainId')) as Hex)
 }
 
+/** The code at an address, `0x` when there is none. `block` is a height, or the newest when left out. */
+export async function readCode(provider: Provider, address: Address, block?: number): Promise<Hex> {
+  const at = block === undefined ? 'latest' : numberToHex(block)
+  return (await request(provider, 'eth_getCode', [address, at])) as Hex
+}
+
 /** Null when there is no such block. */
 export async function readBlockHash(provider: Provider, number: number): Promise<Hex | null> {
   const block = await request(provider, 'eth_getBlockByNumber', [numberToHex(number), false])
@@ -61,10 +58,15 @@ export async function request(
   method: string,
   params: readonly unknown[] = [],
 ): Promise<unknown> {
+  return answered(method, () => provider.request({ method, params }))
+}
+
+/** Asks the chain something. @throws RPC_FAILED naming what was asked */
+export async function answered<T>(what: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await provider.request({ method, params })
+    return await ask()
   } catch (cause) {
-    throw new MultiverseError('RPC_FAILED', `${method}: ${oneLine(cause)}`, {
+    throw new MultiverseError('RPC_FAILED', `${what}: ${oneLine(cause)}`, {
       cause,
       isRetryable: true,
     })

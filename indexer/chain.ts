@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type Address,
   BaseError,
   createClient,
   type Hex,
@@ -8,7 +9,7 @@ import {
   numberToHex,
   type RpcBlock,
 } from 'viem'
-import type { Deployment } from '../sdk/deployment.ts'
+import { type Deployment, requireCode } from '../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 
 /** What matters of a block's header. `timestamp` in Unix seconds. */
@@ -20,6 +21,8 @@ export type ChainReader = {
   /** The canonical headers at these heights, in the order asked for; null where the chain has no such block (yet). */
   headers(numbers: readonly bigint[]): Promise<(Header | null)[]>
   chainId(): Promise<number>
+  /** The code at an address in the newest block; `0x` when there is none. */
+  code(address: Address): Promise<Hex>
 }
 
 export function createChainReader(url: string): ChainReader {
@@ -44,12 +47,14 @@ export function createChainReader(url: string): ChainReader {
       const id = await answered(() => client.request({ method: 'eth_chainId' }))
       return Number(id)
     },
+    code: (address) =>
+      answered(() => client.request({ method: 'eth_getCode', params: [address, 'latest'] })),
   }
 }
 
 /**
  * Makes sure that the chain is the deployment's, waiting up to `patienceMs` for an RPC that is not up yet.
- * @throws WRONG_CHAIN, RPC_FAILED
+ * @throws WRONG_CHAIN, NO_CONTRACT, OTHER_CODE, RPC_FAILED
  */
 export async function requireDeployment(
   chain: ChainReader,
@@ -80,6 +85,7 @@ async function checkDeployment(chain: ChainReader, deployment: Deployment): Prom
       'WRONG_CHAIN',
       `block ${deployment.startBlock} is ${start?.hash ?? 'not there'}, the deployment is in ${deployment.startBlockHash}`,
     )
+  await requireCode(deployment, (address) => chain.code(address))
 }
 
 function header(block: RpcBlock): Header {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { isMultiverseError } from '../sdk/errors.ts'
+import { isLocalChain } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
 import { acquireLock, type Lock } from '../sdk/node/lock.ts'
@@ -38,7 +39,7 @@ await runService(async () => {
   try {
     await requireDeployment(chain, deployment)
     const schema = await schemaName(deployment)
-    const isLocal = deployment.chainId === 31_337
+    const isLocal = isLocalChain(deployment.chainId)
     // Ponder's process holds this one: the last launcher's may outlive it by some seconds.
     const ponderLock = join(folder, 'ponder.lock')
     const prepare = async (distrust: string | null) => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createConfig } from 'ponder'
 import { multiverseAbi, worldsAbi } from '../sdk/abi.ts'
+import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { required } from './service.ts'
 
@@ -8,7 +9,7 @@ import { required } from './service.ts'
 
 const dataDir = required('MULTIVERSE_DATA')
 const deployment = await readDeployment(dataDir)
-const isLocal = deployment.chainId === 31_337
+const isLocal = isLocalChain(deployment.chainId)
 const connectionString = process.env['INDEXER_DATABASE_URL']
 
 export default createConfig({
@@ -20,7 +21,7 @@ export default createConfig({
       id: deployment.chainId,
       // One backend may ask 20 times a second, of which polling takes half: a local chain bears more.
       rpc: Array.from({ length: isLocal ? 16 : 1 }, () => required('MULTIVERSE_RPC_URL')),
-      pollingInterval: isLocal ? 100 : 1_000,
+      pollingInterval: isLocal ? 100 : pollMsOf(networkOf(deployment.chainId)),
       // A local chain answers as fast as a cache, and can be begun anew under the same chain id.
       disableCache: isLocal,
     },

@@ -24,6 +24,10 @@ const EXIT_CODES: Record<string, number> = {
   DEPLOYMENT_INVALID: 2,
   WRONG_CHAIN: 3,
   WRONG_DEPLOYMENT: 3,
+  NO_CONTRACT: 3,
+  OTHER_CODE: 3,
+  DATA_TOO_NEW: 3,
+  DATA_INVALID: 3,
 }
 
 /** Runs a service's main function; when it throws, writes one line to standard error and ends with the fitting exit code. */

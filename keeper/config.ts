@@ -3,9 +3,6 @@ import { MultiverseError } from '../sdk/errors.ts'
 import { checkKeySettings, keyVariables } from '../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../sdk/node/lifecycle.ts'
 
-/** Chain id of a local development chain, where blocks are never taken back unless a test does it. */
-export const LOCAL_CHAIN_ID = 31_337
-
 /** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
   /** The data folder: holds deployment.json, the keeper's database, its worlds and its socket. */

@@ -5,11 +5,12 @@ import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
 import { createProvider } from '../providers/registry.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
+import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { type Follower, followChain, verifyChain } from './chain/follow.ts'
 import { createRpc } from './chain/rpc.ts'
-import { type Config, LOCAL_CHAIN_ID } from './config.ts'
+import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createAnswerJobs } from './jobs/answers.ts'
 import { createNames } from './jobs/key.ts'
@@ -65,16 +66,16 @@ const REBROADCAST_MS = 5_000
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
- * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
+ * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_CODE, DATA_TOO_NEW, DATA_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
  */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { account, config, log } = options
   const paths = dataPaths(config.dataDir)
   const deployment = await readDeployment(config.dataDir)
   const { chainId, addresses } = deployment
-  const isLocal = chainId === LOCAL_CHAIN_ID
-  const confirmations = config.confirmations ?? (isLocal ? 0 : 12)
-  const pollMs = config.pollMs ?? (isLocal ? 50 : 2_000)
+  const network = networkOf(chainId)
+  const confirmations = config.confirmations ?? network.confirmations
+  const pollMs = config.pollMs ?? pollMsOf(network)
   log.info(
     { chainId, keeper: account.address, confirmations, pollMs, dataDir: config.dataDir },
     'keeper.starting',

@@ -25,6 +25,9 @@ const EXITS: Record<string, number> = {
   OTHER_CHAIN: 3,
   OTHER_DEPLOYMENT: 3,
   NO_CONTRACT: 3,
+  OTHER_CODE: 3,
+  DATA_TOO_NEW: 3,
+  DATA_INVALID: 3,
   SCHEMA_TOO_NEW: 3,
 }
 

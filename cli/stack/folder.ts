@@ -1,18 +1,20 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { acquireLock, type Lock } from '../../sdk/node/lock.ts'
+import { MARKER, upgradeDataFolder } from '../../sdk/node/version.ts'
 
-/** Marks a folder as a data folder, and says in which layout. */
-const MARKER = 'multiverse.json'
 const LOCK = 'lock'
 /** Other folders of records that live beside the stack's and are never removed with it. */
 const KEPT = ['networks']
+/** What a layout of earlier versions had; upgrading removes it. */
+const FORMER = ['ignition']
 
 /**
  * Makes `dataDir` a data folder and locks it.
- * @throws NOT_A_DATA_FOLDER when other things are in it, LOCKED when a stack runs on it
+ * @throws NOT_A_DATA_FOLDER when other things are in it, LOCKED when a stack runs on it,
+ * DATA_TOO_NEW, DATA_INVALID
  */
 export async function openFolder(dataDir: string): Promise<Lock> {
   await mkdir(dataDir, { recursive: true })
@@ -24,7 +26,12 @@ export async function openFolder(dataDir: string): Promise<Lock> {
       `${dataDir} holds ${foreign}: choose an empty folder with --data`,
     )
   const lock = await acquireLock(join(dataDir, LOCK))
-  await writeFile(join(dataDir, MARKER), `${JSON.stringify({ version: 1 })}\n`)
+  try {
+    await upgradeDataFolder(dataDir)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
   return lock
 }
 
@@ -46,7 +53,7 @@ export function scenarioPath(dataDir: string): string {
 
 function isOurs(entry: string): boolean {
   const names = stackPaths('').map((path) => basename(path))
-  return [MARKER, LOCK, ...KEPT, ...names].some(
+  return [MARKER, LOCK, ...KEPT, ...FORMER, ...names].some(
     // Drafts and stale locks bear the name of what they stand for.
     (name) => entry === name || entry.startsWith(`${name}.`),
   )

@@ -1,8 +1,7 @@
-import type { EIP1193Provider } from '@nomicfoundation/ignition-core'
 import { createClient, http } from 'viem'
 import { deploy } from '../../deploy/deploy.ts'
-import { LOCAL_CHAIN_ID } from '../../deploy/identity.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
+import { LOCAL_CHAIN_ID } from '../../sdk/networks.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { localAccount, localPrivateKey } from '../wallets.ts'
 import { clearFolder, openFolder } from './folder.ts'
@@ -51,7 +50,7 @@ const READY_MS = 180_000
 /**
  * Starts chain, contracts, keeper, indexer and analytics on a data folder and goes on where an earlier run stopped.
  * Returns once the contracts stand; `keeperReady` and `ready` tell about the rest.
- * @throws PORT_TAKEN, LOCKED, NOT_A_DATA_FOLDER, OTHER_CHAIN, CHILD_DIED, NOT_READY and what `deploy` throws
+ * @throws PORT_TAKEN, LOCKED, NOT_A_DATA_FOLDER, OTHER_CHAIN, DATA_TOO_NEW, CHILD_DIED, NOT_READY and what `deploy` throws
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dataDir, say } = options
@@ -93,8 +92,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await until('the chain is', () => answers(urls.rpc), READY_MS)
     const begun = performance.now()
     const deployment = await deploy({
-      provider: rpcProvider(urls.rpc),
-      sender: localAccount('deployer').address,
+      client: rpcClient(urls.rpc),
+      account: localAccount('deployer'),
       dataDir,
       withToken: true,
     })
@@ -175,14 +174,13 @@ function port(url: string): string {
   return new URL(url).port
 }
 
-function rpcProvider(url: string, retryCount = 3): EIP1193Provider {
-  const client = createClient({ transport: http(url, { retryCount }) })
-  return { request: (args) => client.request(args as never) }
+function rpcClient(url: string, retryCount = 3) {
+  return createClient({ transport: http(url, { retryCount }), cacheTime: 0 })
 }
 
 async function answers(rpcUrl: string): Promise<boolean> {
   try {
-    await rpcProvider(rpcUrl, 0).request({ method: 'eth_chainId' })
+    await rpcClient(rpcUrl, 0).request({ method: 'eth_chainId' })
     return true
   } catch {
     return false

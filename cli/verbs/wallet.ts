@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { type Address, formatEther, type Hex } from 'viem'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { getBalance, getChainId } from 'viem/actions'
-import { LOCAL_CHAIN_ID } from '../../deploy/identity.ts'
 import { contractError, type ReadClient } from '../../sdk/actions.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isLocalChain } from '../../sdk/networks.ts'
 import {
   assertNew,
   assertWalletName,
@@ -177,7 +177,7 @@ async function reachChain(options: CommonOptions): Promise<Chain | undefined> {
   const client = createReadClient(url)
   try {
     const chainId = await getChainId(client)
-    return { client, chainId, isLocal: chainId === LOCAL_CHAIN_ID }
+    return { client, chainId, isLocal: isLocalChain(chainId) }
   } catch (error) {
     const { code, message } = contractError(error)
     throw new MultiverseError(code, `${url}: ${message}`, { cause: error })

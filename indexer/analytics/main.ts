@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isLocalChain } from '../../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../../sdk/node/data.ts'
 import { onStop } from '../../sdk/node/lifecycle.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
@@ -32,7 +33,7 @@ await runService(async () => {
   const indexerUrl = required('INDEXER_URL')
   const keeperUrls = (process.env['KEEPER_URLS'] ?? '').split(',').filter((url) => url !== '')
   const deployment = await readDeployment(dataDir)
-  const pollMs = deployment.chainId === 31_337 ? LOCAL_POLL_MS : REMOTE_POLL_MS
+  const pollMs = isLocalChain(deployment.chainId) ? LOCAL_POLL_MS : REMOTE_POLL_MS
   const folder = dataPaths(dataDir).analytics
   const stopping = new AbortController()
   const closers: (() => Promise<void>)[] = []

@@ -1,5 +1,5 @@
 import type { Address, Log as ChainLog } from 'viem'
-import type { Deployment } from '../../sdk/deployment.ts'
+import { type Deployment, requireCode } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Log } from '../log.ts'
 import { createPause } from '../time.ts'
@@ -216,7 +216,7 @@ export function followChain(options: FollowerOptions): Follower {
 
 /**
  * Whether the endpoint serves the chain that the deployment is on.
- * @throws OTHER_CHAIN, NO_CONTRACT; RPC_FAILED when it cannot be told now
+ * @throws OTHER_CHAIN, NO_CONTRACT, OTHER_CODE; RPC_FAILED when it cannot be told now
  */
 export async function verifyChain(rpc: Rpc, deployment: Deployment): Promise<void> {
   const chainId = await rpc.getChainId().catch(rethrow)
@@ -238,12 +238,7 @@ export async function verifyChain(rpc: Rpc, deployment: Deployment): Promise<voi
       'OTHER_CHAIN',
       `block ${startBlock} is ${start.hash}, the deployment's is ${startBlockHash}: this is another chain`,
     )
-  for (const name of ['multiverse', 'worlds'] as const) {
-    const address = deployment.addresses[name]
-    const code = await rpc.getCode({ address }).catch(rethrow)
-    if (!code || code === '0x')
-      throw new MultiverseError('NO_CONTRACT', `no contract at ${address}, the ${name} address`)
-  }
+  await requireCode(deployment, (address) => rpc.getCode({ address }).catch(rethrow))
 }
 
 async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {

@@ -1,16 +1,25 @@
-import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type Address, zeroAddress, zeroHash } from 'viem'
+import {
+  type Client,
+  createClient,
+  custom,
+  http,
+  keccak256,
+  parseEther,
+  zeroAddress,
+  zeroHash,
+} from 'viem'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { deploy } from '../../deploy/deploy.ts'
+import { plannedContracts } from '../../deploy/contracts.ts'
+import { deploy, type DeployOptions, differingContracts } from '../../deploy/deploy.ts'
 import { assertDeployedOn, type Provider } from '../../deploy/identity.ts'
+import { planDeployment } from '../../deploy/plan.ts'
+import { PROXY_ADDRESS, PROXY_CREATION } from '../../deploy/proxy.ts'
 import { deploymentSchema } from '../../sdk/deployment.ts'
 import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
 
 let dataDir: string
 const chains: LocalChain[] = []
@@ -24,38 +33,62 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true })
 })
 
-/** A chain with nothing on it. */
-async function bareChain(options: ChainOptions = {}): Promise<LocalChain> {
+/** A chain with nothing of ours on it. */
+async function bareChain(...args: string[]): Promise<LocalChain> {
   const addresses = { multiverse: zeroAddress, worlds: zeroAddress, token: zeroAddress }
-  const nothing = {
+  const nothing: ChainOptions['deployment'] = {
     version: 1,
     chainId: 0,
     addresses,
     startBlock: 0,
     startBlockHash: zeroHash,
-  } as const
-  const chain = await startChain({ deployment: nothing, ...options })
+  }
+  const chain = await startChain({ deployment: nothing, args })
   chains.push(chain)
   return chain
 }
 
-const providerOf = (chain: LocalChain) => chain.publicClient as unknown as Provider
-const senderOf = (chain: LocalChain): Address => chain.accounts[8]!.address
+const clientOf = (chain: LocalChain) =>
+  createClient({ transport: http(chain.url, { retryCount: 0 }), cacheTime: 0 })
+const providerOf = (chain: LocalChain) => clientOf(chain) as Provider
+const deployerOf = (chain: LocalChain) => chain.accounts[8]!
 const sent = (chain: LocalChain) =>
-  chain.publicClient.getTransactionCount({ address: senderOf(chain) })
+  chain.publicClient.getTransactionCount({ address: deployerOf(chain).address })
 
-const deployOn = (chain: LocalChain, options: { withToken?: boolean; fresh?: boolean } = {}) =>
+const deployOn = (chain: LocalChain, options: Partial<DeployOptions> = {}) =>
   deploy({
-    provider: providerOf(chain),
-    sender: senderOf(chain),
+    client: clientOf(chain),
+    account: deployerOf(chain),
     dataDir,
     withToken: true,
+    confirmations: 0,
     ...options,
   })
 
+/** A client that does `before` with each call, and `after` with each answer. */
+function tapped(
+  chain: LocalChain,
+  { before, after }: Partial<Record<'before' | 'after', (method: string) => void>>,
+): Client {
+  const provider = providerOf(chain)
+  return createClient({
+    cacheTime: 0,
+    transport: custom(
+      {
+        async request(args: { method: string; params?: unknown[] }) {
+          before?.(args.method)
+          const answer = await provider.request(args)
+          after?.(args.method)
+          return answer
+        },
+      },
+      { retryCount: 0 },
+    ),
+  })
+}
+
 test('deploys once: a second call sends nothing and returns the same record', async () => {
   const chain = await bareChain()
-  const before = await readdir(root)
   const head = await chain.publicClient.getBlock()
   const deployment = await deployOn(chain)
   expect(await sent(chain)).toBe(3)
@@ -64,79 +97,119 @@ test('deploys once: a second call sends nothing and returns the same record', as
     startBlock: Number(head.number),
     startBlockHash: head.hash,
   })
-  const { multiverse, worlds, token } = deployment.addresses
-  for (const address of [multiverse, worlds, token!])
-    expect((await chain.publicClient.getCode({ address }))?.length).toBeGreaterThan(100)
-
+  for (const name of ['multiverse', 'worlds', 'token'] as const) {
+    const code = await chain.publicClient.getCode({ address: deployment.addresses[name]! })
+    expect(code?.length).toBeGreaterThan(100)
+    expect(deployment.codeHashes![name]).toBe(keccak256(code!))
+  }
   expect(await deployOn(chain)).toEqual(deployment)
   expect(await sent(chain)).toBe(3)
   const text = await readFile(join(dataDir, 'deployment.json'), 'utf8')
   expect(deploymentSchema.parse(JSON.parse(text))).toEqual(deployment)
   await assertDeployedOn(providerOf(chain), deployment)
-  expect(await readdir(root)).toEqual(before)
+  expect(await differingContracts(providerOf(chain), deployment)).toEqual([])
+  expect((await readdir(dataDir)).toSorted()).toEqual(['deployment.json', 'multiverse.json'])
 })
 
-test('adds the demo token to contracts that stand already', async () => {
-  const chain = await bareChain()
-  const plain = await deployOn(chain, { withToken: false })
-  expect(plain.addresses.token).toBeUndefined()
-  const { addresses, ...start } = await deployOn(chain, { withToken: true })
-  expect(addresses).toMatchObject(plain.addresses)
-  expect(addresses.token).toBeDefined()
-  expect(start).toMatchObject({
-    startBlock: plain.startBlock,
-    startBlockHash: plain.startBlockHash,
+test('addresses are the same on another chain, for another wallet, in another order', async () => {
+  const first = await deployOn(await bareChain())
+  const other = await bareChain('--chain-id', '4242')
+  const stranger = privateKeyToAccount(generatePrivateKey())
+  await other.testClient.setBalance({ address: stranger.address, value: parseEther('1') })
+  await rm(join(dataDir, 'deployment.json'))
+  const plain = await deployOn(other, { account: stranger, withToken: false })
+  expect(plain.addresses).toEqual({
+    multiverse: first.addresses.multiverse,
+    worlds: first.addresses.worlds,
   })
+  const second = await deployOn(other, { account: stranger })
+  expect(second.addresses).toEqual(first.addresses)
+  expect(second.startBlockHash).toBe(plain.startBlockHash)
+  // The ledger has no immutables; the token's domain separator binds the chain.
+  expect(second.codeHashes!.multiverse).toBe(first.codeHashes!.multiverse)
+  expect(second.codeHashes!.token).not.toBe(first.codeHashes!.token)
+})
+
+test('finds what stands already without a wallet, and since when', async () => {
+  const chain = await bareChain()
+  await chain.testClient.mine({ blocks: 40 })
+  const { startBlock: before } = await deployOn(chain)
+  const ledger = (await plannedContracts(true))[0]!
+  await chain.testClient.mine({ blocks: 60 })
+  await rm(join(dataDir, 'deployment.json'))
+  const found = await deployOn(chain, { account: null, confirmations: 3 })
+  expect(found.startBlock).toBe(before + 1)
+  const at = (blockNumber: number) =>
+    chain.publicClient.getCode({ address: ledger.address, blockNumber: BigInt(blockNumber) })
+  expect(await at(found.startBlock)).toBeDefined()
+  expect(await at(found.startBlock - 1)).toBeUndefined()
   expect(await sent(chain)).toBe(3)
 })
 
-test('goes on where a deployment was cut short', async () => {
+test('without a wallet it says what somebody must pay for', async () => {
+  await expect(deployOn(await bareChain(), { account: null })).rejects.toMatchObject({
+    code: 'NO_WALLET',
+    message: expect.stringContaining('Multiverse and Worlds and TestToken') as unknown,
+  })
+})
+
+test('goes on where a deployment was cut short before a transaction was sent', async () => {
   const chain = await bareChain()
-  const provider = providerOf(chain)
   let sends = 0
-  const breaking: Provider = {
-    async request(args) {
-      if (args.method === 'eth_sendTransaction' && ++sends > 1) throw new Error('the line is dead')
-      return provider.request(args)
+  const client = tapped(chain, {
+    before(method) {
+      if (method === 'eth_sendRawTransaction' && ++sends > 1) throw new Error('the line is dead')
     },
-  }
-  const options = { sender: senderOf(chain), dataDir, withToken: true }
-  await expect(deploy({ provider: breaking, ...options })).rejects.toMatchObject({
-    code: 'DEPLOY_FAILED',
   })
-  const count = await sent(chain)
-  expect(count).toBeGreaterThan(0)
-  expect(count).toBeLessThan(3)
-  const head = await chain.publicClient.getBlock()
-  const { startBlock } = await deployOn(chain)
+  await expect(deployOn(chain, { client })).rejects.toMatchObject({ code: 'RPC_FAILED' })
+  expect(await sent(chain)).toBe(1)
+  await deployOn(chain)
   expect(await sent(chain)).toBe(3)
-  expect(startBlock).toBeLessThan(Number(head.number))
 })
 
-test('begins again on a local chain when it cannot tell what became of a transaction', async () => {
+test('does not send twice what was sent before it was cut short', async () => {
   const chain = await bareChain()
-  const provider = providerOf(chain)
-  const breaking: Provider = {
-    async request(args) {
-      const answer = await provider.request(args)
-      if (args.method === 'eth_sendTransaction') throw new Error('the line is dead')
-      return answer
+  let sends = 0
+  const client = tapped(chain, {
+    after(method) {
+      if (method === 'eth_sendRawTransaction' && ++sends > 1) throw new Error('the line is dead')
     },
-  }
-  const options = { sender: senderOf(chain), dataDir, withToken: true }
-  await expect(deploy({ provider: breaking, ...options })).rejects.toMatchObject({
-    code: 'DEPLOY_FAILED',
   })
-  expect(await sent(chain)).toBe(1)
-  const deployment = await deployOn(chain)
-  expect(await sent(chain)).toBe(4)
-  await assertDeployedOn(providerOf(chain), deployment)
+  await expect(deployOn(chain, { client })).rejects.toMatchObject({ code: 'RPC_FAILED' })
+  expect(await sent(chain)).toBe(2)
+  await deployOn(chain)
+  expect(await sent(chain)).toBe(3)
+})
+
+test('replaces a transaction whose price has fallen behind, by one with the same number', async () => {
+  const chain = await bareChain('--block-base-fee-per-gas', '1000000000')
+  await chain.testClient.setAutomine(false)
+  const stopping = new AbortController()
+  const first = deployOn(chain, {
+    signal: stopping.signal,
+    say: (line) => {
+      if (line.includes('sending')) stopping.abort()
+    },
+  })
+  await expect(first).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  const pending = async () =>
+    (await chain.publicClient.getBlock({ blockTag: 'pending', includeTransactions: true }))
+      .transactions
+  const [stuck] = await pending()
+  await chain.testClient.setNextBlockBaseFeePerGas({ baseFeePerGas: 50_000_000_000n })
+  await chain.testClient.mine({ blocks: 1 })
+  expect(await sent(chain)).toBe(0)
+  await chain.testClient.setAutomine(true)
+  const lines: string[] = []
+  await deployOn(chain, { say: (line) => lines.push(line) })
+  expect(lines.join('\n')).toContain(`replacing ${stuck!.hash}`)
+  expect(await sent(chain)).toBe(3)
 })
 
 test('refuses the data folder of another chain, naming both hashes, and begins anew when told to', async () => {
   const first = await deployOn(await bareChain())
   // A genesis block differs by its second only.
-  const other = await bareChain({ args: ['--timestamp', '1900000000'] })
+  const other = await bareChain('--timestamp', '1900000000')
   await other.testClient.mine({ blocks: 3 })
   const { hash } = await other.publicClient.getBlock({ blockNumber: BigInt(first.startBlock) })
   const refused = deployOn(other)
@@ -150,20 +223,78 @@ test('refuses the data folder of another chain, naming both hashes, and begins a
   expect(await deployOn(other)).toEqual(second)
 })
 
-test('refuses another chain id, and a chain that was rolled back', async () => {
+test('refuses another chain id, a chain that was rolled back, and code that is not what was deployed', async () => {
   const chain = await bareChain()
   const snapshot = await chain.testClient.snapshot()
-  await deployOn(chain)
+  const { addresses } = await deployOn(chain)
+  const code = await chain.publicClient.getCode({ address: addresses.worlds })
+  await chain.testClient.setCode({ address: addresses.worlds, bytecode: `${code!}00` })
+  await expect(deployOn(chain)).rejects.toMatchObject({
+    code: 'OTHER_CODE',
+    message: expect.stringContaining(addresses.worlds) as unknown,
+  })
+  await rm(join(dataDir, 'deployment.json'))
+  await expect(deployOn(chain)).rejects.toMatchObject({ code: 'OTHER_CODE' })
+  await chain.testClient.setCode({ address: addresses.worlds, bytecode: code! })
+  await deployOn(chain, { fresh: true })
   await chain.testClient.revert({ id: snapshot })
   await expect(deployOn(chain)).rejects.toMatchObject({
-    code: 'OTHER_CHAIN',
-    message: expect.stringContaining('rolled back') as unknown,
+    code: expect.stringMatching(/NO_CONTRACT|OTHER_CHAIN/) as unknown,
   })
-  const other = await bareChain({ args: ['--chain-id', '4242'] })
+  const other = await bareChain('--chain-id', '4242')
   await expect(deployOn(other)).rejects.toMatchObject({
     code: 'OTHER_CHAIN',
     message: expect.stringContaining('4242') as unknown,
   })
+})
+
+test('a record from before there were code hashes is kept, and gets them', async () => {
+  const chain = await startChain()
+  chains.push(chain)
+  await writeFile(join(dataDir, 'deployment.json'), JSON.stringify(chain.deployment))
+  const adopted = await deployOn(chain)
+  const { codeHashes, ...rest } = adopted
+  expect(rest).toEqual(chain.deployment)
+  expect(Object.keys(codeHashes!)).toEqual(['multiverse', 'worlds', 'token'])
+  expect(await deployOn(chain)).toEqual(adopted)
+})
+
+test('brings the deployment proxy to a chain that lacks it', async () => {
+  const chain = await bareChain('--no-create2')
+  expect(await chain.publicClient.getCode({ address: PROXY_ADDRESS })).toBeUndefined()
+  const account = deployerOf(chain)
+  const contracts = await plannedContracts(true)
+  const plan = await planDeployment(clientOf(chain), contracts, account.address)
+  expect(plan.steps[0]).toMatchObject({ address: PROXY_ADDRESS, value: PROXY_CREATION.cost })
+  const before = await chain.publicClient.getBalance({ address: account.address })
+  const { addresses } = await deployOn(chain)
+  const after = await chain.publicClient.getBalance({ address: account.address })
+  expect(addresses.multiverse).toBe(contracts[0]!.address)
+  expect(before - after).toBeLessThan(plan.maxCost)
+  expect(await sent(chain)).toBe(4)
+})
+
+test('a plan names addresses, gas and cost, and is kept within a tenth', async () => {
+  const chain = await bareChain()
+  const poor = privateKeyToAccount(generatePrivateKey())
+  const contracts = await plannedContracts(false)
+  const plan = await planDeployment(clientOf(chain), contracts, poor.address)
+  expect(plan).toMatchObject({ chainId: 31337, balance: 0n, deployer: poor.address })
+  expect(plan.steps.map(({ name, stands }) => [name, stands])).toEqual([
+    ['Multiverse', false],
+    ['Worlds', false],
+  ])
+  const account = deployerOf(chain)
+  await deployOn(chain, { withToken: false })
+  const logs = await Promise.all(
+    [1, 2].map((blockNumber) => chain.publicClient.getBlock({ blockNumber: BigInt(blockNumber) })),
+  )
+  const used = logs.reduce((sum, { gasUsed }) => sum + gasUsed, 0n)
+  expect(Number(plan.gas) / Number(used)).toBeGreaterThan(0.9)
+  expect(Number(plan.gas) / Number(used)).toBeLessThan(1.1)
+  const again = await planDeployment(clientOf(chain), contracts, account.address)
+  expect(again).toMatchObject({ gas: 0n, cost: 0n })
+  expect(again.steps.every(({ stands }) => stands)).toBe(true)
 })
 
 test('a chain that does not answer is named as such', async () => {
@@ -171,42 +302,3 @@ test('a chain that does not answer is named as such', async () => {
   await chain.stop()
   await expect(deployOn(chain)).rejects.toMatchObject({ code: 'RPC_FAILED', isRetryable: true })
 })
-
-test('hardhat deploys to a network of its own with a key from its configuration variables', async () => {
-  const chain = await bareChain({ args: ['--chain-id', '4242', '--block-time', '0.2'] })
-  const run = () =>
-    hardhat(['deploy-multiverse', '--network', 'sepolia', '--data', dataDir], {
-      SEPOLIA_RPC_URL: chain.url,
-      SEPOLIA_PRIVATE_KEY: chain.privateKey(8),
-    })
-  const first = await run()
-  expect(first.stderr).not.toContain('error')
-  expect(first.code).toBe(0)
-  const { dataDir: folder, ...record } = JSON.parse(first.stdout) as { dataDir: string }
-  const { addresses, chainId } = deploymentSchema.parse(record)
-  expect(folder).toBe(dataDir)
-  expect(chainId).toBe(4242)
-  expect(addresses.token).toBeUndefined()
-  expect((await chain.publicClient.getCode({ address: addresses.worlds }))?.length).toBeGreaterThan(
-    100,
-  )
-  const count = await sent(chain)
-  expect((await run()).stdout.trim()).toBe(first.stdout.trim())
-  expect(await sent(chain)).toBe(count)
-}, 180_000)
-
-function hardhat(args: string[], env: Record<string, string>) {
-  const child = spawn(process.execPath, ['node_modules/hardhat/dist/src/cli.js', ...args], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
