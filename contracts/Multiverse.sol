@@ -2,9 +2,7 @@
 pragma solidity 0.8.37;
 
 import { IERC165, IERC6909, IERC6909Metadata } from "@openzeppelin/contracts/interfaces/IERC6909.sol";
-import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { IERC20Permit } from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { Strings } from "@openzeppelin/contracts/utils/Strings.sol";
@@ -13,6 +11,7 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { IMultiverse } from "./interfaces/IMultiverse.sol";
 import { Paths } from "./libraries/Paths.sol";
 import { TokenMetadata } from "./libraries/TokenMetadata.sol";
+import { Tokens } from "./libraries/Tokens.sol";
 import { PositionId, PositionIds } from "./types/PositionId.sol";
 import { QuestionId, QuestionIds } from "./types/QuestionId.sol";
 import { Answer, ROOT, VerseId } from "./types/VerseId.sol";
@@ -31,9 +30,9 @@ import { Answer, ROOT, VerseId } from "./types/VerseId.sol";
 contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     using Paths for Answer[];
     using SafeCast for int256;
-    using SafeERC20 for IERC20;
     using Strings for uint256;
     using TokenMetadata for address;
+    using Tokens for address;
 
     /// @dev The preimage of a position id.
     struct Description {
@@ -175,6 +174,17 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         _pullUp(owner, path, question, token, amount, owner);
     }
 
+    /// @inheritdoc IMultiverse
+    function exit(Level[] calldata levels, address token, address to) external nonReentrant {
+        if (to == address(0)) revert ReceiverIsZero();
+        if (levels.length == 0) revert NoLevels();
+        uint256 last = levels.length - 1;
+        for (uint256 i = 0; i <= last; ++i) {
+            Level calldata level = levels[i];
+            _pullUp(msg.sender, level.path, level.question, token, level.amount, i == last ? to : msg.sender);
+        }
+    }
+
     function _pullUp(
         address owner,
         Answer[] calldata path,
@@ -194,7 +204,7 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         }
         if (path.length != 0) _mint(to, PositionIds.derive(parent, token), amount);
         emit PullUp(parent, question, owner, token, to, amount, survivors, path);
-        if (path.length == 0) IERC20(token).safeTransfer(to, amount);
+        if (path.length == 0) token.give(to, amount);
     }
 
     /// @inheritdoc IMultiverse
@@ -210,7 +220,7 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
             bytes memory reason
         ) {
             // Somebody may have used the signature first: then the allowance is there, which is all that was wanted.
-            if (IERC20(token).allowance(msg.sender, address(this)) < amount) revert PermitFailed(token, reason);
+            if (token.allowance(msg.sender, address(this)) < amount) revert PermitFailed(token, reason);
         }
     }
 
@@ -327,8 +337,7 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     /// @inheritdoc IMultiverse
     function multiverseMap(VerseId verse, address token, address owner) external view returns (uint256) {
         if (verse != ROOT) return balanceOf(owner, PositionId.unwrap(PositionIds.derive(verse, token)));
-        _requireToken(token);
-        return IERC20(token).balanceOf(owner);
+        return token.balanceOf(owner);
     }
 
     /// @inheritdoc IMultiverse
@@ -383,7 +392,9 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
     }
 
     function _all(uint256 outcomes) private pure returns (uint256) {
-        return (1 << outcomes) - 1;
+        unchecked {
+            return (1 << outcomes) - 1;
+        }
     }
 
     function _resolve(QuestionId question, Question storage q, uint8 winner, bool expired) private {
@@ -412,36 +423,51 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Mints `amount` of every position of a whole group; `first` is the one of outcome 0.
+    /// @dev Mints `amount` of every position of a whole group; `first` is the one of outcome 0, the others' ids follow it.
     function _mintSet(address to, PositionId first, uint256 amount) private {
-        uint256 outcomes = first.outcomeCount();
-        _entries[to][first.set()] += int256(amount);
-        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
-            emit Transfer(msg.sender, address(0), to, PositionId.unwrap(first.sibling(outcome)), amount);
+        _raise(_entries[to], first.set(), amount);
+        uint256 id = PositionId.unwrap(first);
+        for (uint256 end = id + first.outcomeCount(); id < end; ++id) {
+            emit Transfer(msg.sender, address(0), to, id, amount);
         }
     }
 
+    /// @dev Burns `amount` of every position of a whole group, all of which must bear it.
     function _burnSet(address owner, PositionId first, uint256 amount) private {
-        uint256 outcomes = first.outcomeCount();
         mapping(PositionId => int256) storage entries = _entries[owner];
-        // The least delta with which a sibling can bear it.
-        int256 least = int256(amount) - entries[first.set()];
-        for (uint256 outcome = 0; outcome < outcomes; ++outcome) {
-            PositionId id = first.sibling(outcome);
-            if (entries[id] < least) revert InsufficientBalance(owner, id, _balance(owner, id), amount);
-            emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
+        PositionId set = first.set();
+        // The least delta with which a sibling can bear it; see `_raise` for why these cannot overflow.
+        int256 least;
+        unchecked {
+            least = int256(amount) - entries[set];
+            entries[set] = -least;
         }
-        entries[first.set()] -= int256(amount);
+        uint256 id = PositionId.unwrap(first);
+        for (uint256 end = id + first.outcomeCount(); id < end; ++id) {
+            int256 delta = entries[PositionId.wrap(id)];
+            if (delta < least) {
+                uint256 balance = uint256(delta - least + int256(amount));
+                revert InsufficientBalance(owner, PositionId.wrap(id), balance, amount);
+            }
+            emit Transfer(msg.sender, owner, address(0), id, amount);
+        }
     }
 
     function _mint(address to, PositionId id, uint256 amount) private {
-        _entries[to][id] += int256(amount);
+        _raise(_entries[to], id, amount);
         emit Transfer(msg.sender, address(0), to, PositionId.unwrap(id), amount);
     }
 
     function _burn(address owner, PositionId id, uint256 amount) private {
         _lower(owner, id, amount);
         emit Transfer(msg.sender, owner, address(0), PositionId.unwrap(id), amount);
+    }
+
+    /// @dev Cannot overflow: an amount is under 2^127, and nobody makes 2^128 moves.
+    function _raise(mapping(PositionId => int256) storage entries, PositionId id, uint256 amount) private {
+        unchecked {
+            entries[id] += int256(amount);
+        }
     }
 
     /// @dev Takes `amount` off one position through its delta, leaving its siblings as they are.
@@ -458,7 +484,7 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         return (entries[id.set()] + entries[id]).toUint256();
     }
 
-    /// @dev Every amount passes here, so that casting one to int256 is exact. Sums of them are checked arithmetic.
+    /// @dev Every amount passes here, so that casting one to int256 is exact.
     function _requireAmount(uint256 amount) private pure {
         if (amount == 0) revert ZeroAmount();
         if (amount > MAX_AMOUNT) revert AmountTooLarge(amount);
@@ -473,15 +499,19 @@ contract Multiverse is IMultiverse, Multicall, ReentrancyGuardTransient {
         if (receiver == address(0)) revert ReceiverIsZero();
         if (id.isPhantom()) revert PhantomPosition(id);
         _lower(sender, id, amount);
-        _entries[receiver][id] += int256(amount);
+        _raise(_entries[receiver], id, amount);
         emit Transfer(msg.sender, sender, receiver, PositionId.unwrap(id), amount);
     }
 
     function _deposit(address token, uint256 amount) private {
-        _requireToken(token);
-        uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
-        uint256 received = Math.saturatingSub(IERC20(token).balanceOf(address(this)), before);
-        if (received != amount) revert DepositMismatch(token, amount, received);
+        uint256 before = token.balanceOf(address(this));
+        token.take(msg.sender, amount);
+        uint256 afterwards = token.balanceOf(address(this));
+        // Whatever the token says, anything but the sum of the two is a mismatch.
+        unchecked {
+            if (afterwards - before != amount) {
+                revert DepositMismatch(token, amount, Math.saturatingSub(afterwards, before));
+            }
+        }
     }
 }

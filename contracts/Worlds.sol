@@ -36,7 +36,8 @@ contract Worlds is IWorlds {
     }
 
     uint256 private constant CERTAIN = 1e18;
-    uint8 private constant MAX_VERDICT = 3;
+    uint8 private constant NO_WORLD = 0;
+    uint8 private constant FAILED = 3;
 
     /// @inheritdoc IWorlds
     IMultiverse public immutable multiverse;
@@ -90,8 +91,7 @@ contract Worlds is IWorlds {
 
     /// @inheritdoc IWorlds
     function updateProbabilities(VerseId parent, QuestionId question, uint64[] calldata probabilities) external {
-        uint256 number = _numbers[msg.sender][VerseIds.partition(parent, question)];
-        if (number == 0) revert NotReported(msg.sender, parent, question);
+        uint256 number = _reported(msg.sender, parent, question);
         uint256 live = multiverse.live(question);
         if (live & (live - 1) == 0) revert AlreadyResolved(question);
         if (probabilities.length != question.outcomeCount()) {
@@ -146,6 +146,58 @@ contract Worlds is IWorlds {
         return number == 0 ? bytes32(0) : _reports[keeper][number - 1].hash;
     }
 
+    /// @inheritdoc IWorlds
+    function trits(
+        address keeper,
+        VerseId parent,
+        QuestionId question
+    ) external view returns (int256 sum, bool isConserved) {
+        Report storage opening = _reports[keeper][_reported(keeper, parent, question) - 1];
+        for (uint256 outcome = 0; outcome < question.outcomeCount(); ++outcome) {
+            sum += _entries[keeper][_child(opening, outcome)].trit;
+        }
+        isConserved = sum % 3 == 0;
+    }
+
+    /// @inheritdoc IWorlds
+    function wev(
+        address keeper,
+        VerseId parent,
+        QuestionId question,
+        uint8 nash,
+        uint8 optimal
+    ) external view returns (Wev memory value) {
+        Report storage opening = _reports[keeper][_reported(keeper, parent, question) - 1];
+        uint256 nashCost = _cost(keeper, opening, question, nash);
+        uint256 optimalCost = _cost(keeper, opening, question, optimal);
+        value.difference = int256(nashCost) - int256(optimalCost);
+        value.isInverted = nashCost < optimalCost;
+        value.isUnbounded = optimalCost == 0;
+        if (value.isUnbounded) return value;
+        value.priceOfAnarchy = (nashCost * CERTAIN) / optimalCost;
+        if (!value.isInverted) value.ratio = ((nashCost - optimalCost) * CERTAIN) / optimalCost;
+    }
+
+    /// @dev The number of a partition's report.
+    function _reported(address keeper, VerseId parent, QuestionId question) private view returns (uint256 number) {
+        number = _numbers[keeper][VerseIds.partition(parent, question)];
+        if (number == 0) revert NotReported(keeper, parent, question);
+    }
+
+    /// @dev What the world of an outcome cost, 18 decimals.
+    function _cost(
+        address keeper,
+        Report storage opening,
+        QuestionId question,
+        uint8 outcome
+    ) private view returns (uint256) {
+        if (outcome >= question.outcomeCount()) revert IMultiverse.OutcomeOutOfRange(question, outcome);
+        VerseId id = _child(opening, outcome);
+        Entry storage entry = _entries[keeper][id];
+        if (entry.verdict == NO_WORLD || entry.verdict == FAILED) revert NoCost(keeper, id);
+        return entry.cost;
+    }
+
     function _requireKnown(QuestionId question) private view {
         if (multiverse.questions(question).status == 0) revert UnknownQuestion(question);
     }
@@ -157,7 +209,7 @@ contract Worlds is IWorlds {
         uint256 sum = 0;
         for (uint256 i = 0; i < worlds.length; ++i) {
             if (worlds[i].trit < -1 || worlds[i].trit > 1) revert InvalidTrit(worlds[i].trit);
-            if (worlds[i].verdict > MAX_VERDICT) revert InvalidVerdict(worlds[i].verdict);
+            if (worlds[i].verdict > FAILED) revert InvalidVerdict(worlds[i].verdict);
             sum += worlds[i].probability;
         }
         if (sum != CERTAIN) revert ProbabilitySum(sum);

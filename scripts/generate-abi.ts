@@ -8,6 +8,10 @@ const target = fileURLToPath(new URL('sdk/abi.ts', root))
 const sources = [
   { name: 'multiverseAbi', artifact: 'artifacts/contracts/Multiverse.sol/Multiverse.json' },
   { name: 'worldsAbi', artifact: 'artifacts/contracts/Worlds.sol/Worlds.json' },
+  {
+    name: 'lensAbi',
+    artifact: 'artifacts/contracts/MultiverseLens.sol/MultiverseLens.json',
+  },
   { name: 'tokenAbi', artifact: 'artifacts/contracts/mocks/TestToken.sol/TestToken.json' },
 ]
 

@@ -79,6 +79,32 @@ export function pullUp(client: WriteClient, move: MoveParameters): Promise<Writt
   })
 }
 
+/** One level of an exit: what a pull-up takes. */
+export type Level = {
+  path: Path
+  question: Hex
+  /** In the token's smallest unit. */
+  amount: bigint
+}
+
+/** Several pull-ups of one token in one transaction, deepest first; `to` gets what the last one gives. */
+export function exit(
+  client: WriteClient,
+  {
+    multiverse,
+    levels,
+    token,
+    to,
+  }: Pick<MoveParameters, 'multiverse' | 'token' | 'to'> & { levels: readonly Level[] },
+): Promise<Written> {
+  return write(client, {
+    address: multiverse,
+    abi: multiverseAbi,
+    functionName: 'exit',
+    args: [levels, token, to ?? client.account.address],
+  })
+}
+
 /** Moves `amount` of a position to another owner. */
 export function transfer(
   client: WriteClient,

@@ -26,6 +26,16 @@ interface IMultiverse is IERC6909Metadata {
         uint8 winner;
     }
 
+    /// @notice One level of an exit: the arguments of a `pullUp`.
+    /// @param path The parent's path, without `question`.
+    /// @param question The question to pull out of.
+    /// @param amount How much, in the token's smallest unit.
+    struct Level {
+        Answer[] path;
+        QuestionId question;
+        uint256 amount;
+    }
+
     /// @notice A question was asked for the first time.
     event QuestionAsked(
         QuestionId indexed question,
@@ -107,6 +117,8 @@ interface IMultiverse is IERC6909Metadata {
     error ZeroAmount();
     /// @notice Thrown when an amount is over 2^127 - 1.
     error AmountTooLarge(uint256 amount);
+    /// @notice Thrown when an exit names no level.
+    error NoLevels();
     /// @notice Thrown when the receiver is the zero address.
     error ReceiverIsZero();
     /// @notice Thrown when a balance is too small. `id` is 0 for none of them.
@@ -115,7 +127,7 @@ interface IMultiverse is IERC6909Metadata {
     error InsufficientAllowance(address owner, address spender, PositionId id, uint256 allowance, uint256 needed);
     /// @notice Thrown when an id names an outcome that cannot exist.
     error PhantomPosition(PositionId id);
-    /// @notice Thrown when the token has no code or is the ledger itself.
+    /// @notice Thrown when the token has no code, is the ledger itself, or does not answer `balanceOf`.
     error InvalidToken(address token);
     /// @notice Thrown when a deposit did not arrive exactly.
     error DepositMismatch(address token, uint256 expected, uint256 received);
@@ -164,6 +176,13 @@ interface IMultiverse is IERC6909Metadata {
     /// complete partition, so this is also how winners are redeemed.
     /// @param path The parent's path, without `question`.
     function pullUp(Answer[] calldata path, QuestionId question, address token, uint256 amount, address to) external;
+
+    /// @notice Several pull-ups of one token in one call: complete sets or winners go up level by level, to an ancestor or
+    /// to ROOT. Each level stands for itself, in the order given, so an exit may also gather several branches, whatever
+    /// the order in which the owner went down. All or nothing.
+    /// @param levels Deepest first. What a level gives goes to the caller, where the next one finds it.
+    /// @param to Receiver of what the last level gives.
+    function exit(Level[] calldata levels, address token, address to) external;
 
     /// @notice `pullUp` out of `owner`'s balance and to `owner`, by an address the owner named.
     function pullUpFor(

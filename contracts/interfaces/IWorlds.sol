@@ -40,6 +40,21 @@ interface IWorlds {
         bool outcome;
     }
 
+    /// @notice World extractable value by the costs of two worlds of a partition. TypeScript twin: `costWev` in
+    /// `sdk/wev.ts`.
+    /// @param priceOfAnarchy C_nash / C_optimal, 18 decimals, rounded down; 0 when unbounded.
+    /// @param ratio priceOfAnarchy - 1, not below 0, 18 decimals, rounded down; 0 when unbounded.
+    /// @param difference C_nash - C_optimal, 18 decimals: negative when the optimum was none.
+    /// @param isInverted Whether the world meant to be optimal cost more than the nash one.
+    /// @param isUnbounded Whether C_optimal is 0, so that there is no ratio.
+    struct Wev {
+        uint256 priceOfAnarchy;
+        uint256 ratio;
+        int256 difference;
+        bool isInverted;
+        bool isUnbounded;
+    }
+
     /// @notice A keeper reported a partition. `worlds` is indexed by outcome, void included.
     event PartitionReported(
         address indexed keeper,
@@ -67,7 +82,9 @@ interface IWorlds {
     error InvalidVerdict(uint8 verdict);
     /// @notice Thrown when this keeper reported this partition before, with another content.
     error AlreadyReported(address keeper, VerseId parent, QuestionId question);
-    /// @notice Thrown when probabilities are updated for a partition the keeper did not report.
+    /// @notice Thrown when the cost of a world is asked for that did not run, or failed.
+    error NoCost(address keeper, VerseId verse);
+    /// @notice Thrown when a partition is asked about, or its probabilities are updated, that the keeper did not report.
     error NotReported(address keeper, VerseId parent, QuestionId question);
     /// @notice Thrown when the question is unknown to the ledger.
     error UnknownQuestion(QuestionId question);
@@ -96,4 +113,26 @@ interface IWorlds {
 
     /// @notice keccak256(abi.encode(worlds)) of the report `keeper` made of a partition; zero when none.
     function reportHash(address keeper, VerseId parent, QuestionId question) external view returns (bytes32);
+
+    /// @notice The trits of a reported partition and what GF(3) says of them. A partition that is not conserved is noted
+    /// all the same, and shows its debt here.
+    /// @return sum The plain sum of its worlds' trits.
+    /// @return isConserved Whether the sum is 0 modulo 3.
+    function trits(
+        address keeper,
+        VerseId parent,
+        QuestionId question
+    ) external view returns (int256 sum, bool isConserved);
+
+    /// @notice The price of anarchy and world extractable value of a reported partition, from the costs in the notebook.
+    /// Which outcomes are the nash and the optimal world, the spec says.
+    /// @param nash The outcome whose world acted selfishly.
+    /// @param optimal The outcome whose world cooperated.
+    function wev(
+        address keeper,
+        VerseId parent,
+        QuestionId question,
+        uint8 nash,
+        uint8 optimal
+    ) external view returns (Wev memory);
 }

@@ -30,19 +30,15 @@ library Paths {
         Answer[] calldata path,
         QuestionId question
     ) internal pure returns (VerseId parent, VerseId stem, uint256 index) {
-        VerseId verse = ROOT;
-        uint256 i = 0;
-        for (; i < path.length && path[i].question < question; ++i) {
-            verse = _append(verse, path, i);
+        index = path.length;
+        for (uint256 i = 0; i < path.length; ++i) {
+            if (index == path.length && !(path[i].question < question)) {
+                if (path[i].question == question) revert IMultiverse.QuestionInPath(question);
+                (stem, index) = (parent, i);
+            }
+            parent = _append(parent, path, i);
         }
-        if (i < path.length && path[i].question == question) revert IMultiverse.QuestionInPath(question);
-
-        stem = verse;
-        index = i;
-        for (; i < path.length; ++i) {
-            verse = _append(verse, path, i);
-        }
-        parent = verse;
+        if (index == path.length) stem = parent;
     }
 
     /// @notice The verse of a path with one more answer inserted where `locate` found its question's

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { IArbitrator } from "../interfaces/IArbitrator.sol";
 import { IMultiverse } from "../interfaces/IMultiverse.sol";
 import { IOptimisticOracle } from "../interfaces/IOptimisticOracle.sol";
+import { Tokens } from "../libraries/Tokens.sol";
 import { QuestionId } from "../types/QuestionId.sol";
 import { QuestionKey } from "../types/QuestionKey.sol";
 import { Oracle } from "./Oracle.sol";
@@ -16,7 +15,7 @@ import { Oracle } from "./Oracle.sol";
 /// @dev Who wins is a function of the stored game and the time, so nothing has to be called for a game to end, and no
 /// token or arbitrator is called where it is decided. Bonds are kept as sums, not as a history: a share is a proportion.
 contract OptimisticOracle is IOptimisticOracle, Oracle, ReentrancyGuardTransient {
-    using SafeERC20 for IERC20;
+    using Tokens for address;
 
     /// @dev What stands behind one outcome.
     struct Side {
@@ -103,11 +102,11 @@ contract OptimisticOracle is IOptimisticOracle, Oracle, ReentrancyGuardTransient
         side.bondOf[msg.sender] += bond;
         emit AnswerGiven(question, msg.sender, outcome, bond, evidenceHash);
 
-        IERC20 token = IERC20(game.bondToken);
+        address token = game.bondToken;
         uint256 before = token.balanceOf(address(this));
-        token.safeTransferFrom(msg.sender, address(this), bond);
+        token.take(msg.sender, bond);
         uint256 received = Math.saturatingSub(token.balanceOf(address(this)), before);
-        if (received != bond) revert BondMismatch(address(token), bond, received);
+        if (received != bond) revert BondMismatch(token, bond, received);
     }
 
     /* ARBITRATION */
@@ -160,7 +159,7 @@ contract OptimisticOracle is IOptimisticOracle, Oracle, ReentrancyGuardTransient
         if (side.bonds == 0) game.pot = 0;
         else side.bondOf[msg.sender] = 0;
         emit BondsClaimed(question, msg.sender, to, amount);
-        IERC20(game.bondToken).safeTransfer(to, amount);
+        game.bondToken.give(to, amount);
     }
 
     /// @dev Rounded down; what that leaves, less than one unit for each winner, stays here.

@@ -31,11 +31,6 @@ library PositionIds {
         return PositionId.wrap(PositionId.unwrap(id) | SET);
     }
 
-    /// @notice The position of the same group in another outcome, given the group's position of outcome 0.
-    function sibling(PositionId first, uint256 outcome) internal pure returns (PositionId) {
-        return PositionId.wrap(PositionId.unwrap(first) | outcome);
-    }
-
     /// @notice How many siblings the position has, itself included, read from its id.
     function outcomeCount(PositionId id) internal pure returns (uint256) {
         return (PositionId.unwrap(id) >> 8) & 0xff;
