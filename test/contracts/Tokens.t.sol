@@ -75,9 +75,12 @@ contract TokensTest is Base {
         Answer[] memory root = _path();
         bytes[] memory inner = new bytes[](1);
         inner[0] = abi.encodeCall(ledger.expire, (question));
-        bytes[6] memory calls = [
+        IMultiverse.Level[] memory levels = new IMultiverse.Level[](1);
+        levels[0] = IMultiverse.Level(root, question, 1);
+        bytes[7] memory calls = [
             abi.encodeCall(ledger.pushDown, (root, question, address(hook), 1, alice)),
             abi.encodeCall(ledger.pullUp, (root, question, address(hook), 1, alice)),
+            abi.encodeCall(ledger.exit, (levels, address(hook), alice)),
             abi.encodeCall(ledger.pullUpFor, (alice, root, question, address(hook), 1)),
             abi.encodeCall(ledger.narrow, (question, 1)),
             abi.encodeCall(ledger.expire, (question)),

@@ -168,6 +168,104 @@ contract WorldsTest is Base {
         notebook.updateProbabilities(ROOT, low, _probabilities(1e17));
     }
 
+    /* trits, wev */
+
+    function test_trits_sumToZeroOrShowTheirDebt() public {
+        _report(keeper, _path(), low, _worlds(1));
+        (int256 sum, bool conserved) = notebook.trits(keeper, ROOT, low);
+        vm.assertEq(sum, 0, "-1 + 0 + 1");
+        vm.assertTrue(conserved, "conserved");
+
+        // Every sum from -4 to 4: conserved when divisible by 3, of either sign.
+        for (int256 wanted = -4; wanted <= 4; ++wanted) {
+            IWorlds.World[] memory worlds = _worlds(1);
+            int256 left = wanted;
+            for (uint256 i = 0; i < 4; ++i) {
+                worlds[i].trit =
+                    left > 0
+                        ? int8(1)
+                        : left < 0
+                            ? int8(-1)
+                            : int8(0);
+                left -= worlds[i].trit;
+            }
+            QuestionId question = _ask(4);
+            _report(keeper, _path(), question, worlds);
+            (sum, conserved) = notebook.trits(keeper, ROOT, question);
+            vm.assertEq(sum, wanted, "sum");
+            vm.assertTrue(conserved == (wanted == -3 || wanted == 0 || wanted == 3), "modulo 3");
+        }
+        _expect(abi.encodeWithSelector(IWorlds.NotReported.selector, keeper, ROOT, high));
+        notebook.trits(keeper, ROOT, high);
+    }
+
+    function test_wev_isDerivedFromTheReportedCosts() public {
+        // A nested partition, and costs of 2, 1.5 and 3.
+        IWorlds.World[] memory worlds = _worlds(1);
+        worlds[2].verdict = 1;
+        _report(keeper, _path(high, 1), low, worlds);
+        VerseId parent = _verse(_path(high, 1));
+        IWorlds.Wev memory wev = notebook.wev(keeper, parent, low, 0, 1);
+        vm.assertEq(wev.priceOfAnarchy, 1_333333333333333333, "2 / 1.5");
+        vm.assertEq(wev.ratio, 333333333333333333, "less one");
+        vm.assertEq(wev.difference, 5e17, "2 - 1.5");
+        vm.assertTrue(!wev.isInverted && !wev.isUnbounded, "as it should be");
+
+        wev = notebook.wev(keeper, parent, low, 1, 2);
+        vm.assertEq(wev.priceOfAnarchy, 5e17, "1.5 / 3");
+        vm.assertEq(wev.ratio, 0, "not below 0");
+        vm.assertEq(wev.difference, -15e17, "raw");
+        vm.assertTrue(wev.isInverted && !wev.isUnbounded, "inverted");
+
+        wev = notebook.wev(keeper, parent, low, 1, 1);
+        vm.assertEq(wev.priceOfAnarchy, 1e18, "itself");
+        vm.assertTrue(!wev.isInverted, "equal is not inverted");
+    }
+
+    function test_wev_ofCostsAtTheirEnds() public {
+        IWorlds.World[] memory worlds = _worlds(1);
+        worlds[0].cost = type(uint128).max;
+        worlds[1].cost = 0;
+        worlds[2] = IWorlds.World(bytes32(uint256(1)), 1, 2e17, 1, 1);
+        _report(keeper, _path(), low, worlds);
+        IWorlds.Wev memory wev = notebook.wev(keeper, ROOT, low, 0, 1);
+        vm.assertTrue(wev.isUnbounded && !wev.isInverted, "over nothing");
+        vm.assertEq(wev.priceOfAnarchy + wev.ratio, 0, "no ratio");
+        vm.assertEq(wev.difference, int256(uint256(type(uint128).max)), "a difference all the same");
+        wev = notebook.wev(keeper, ROOT, low, 0, 2);
+        vm.assertEq(wev.priceOfAnarchy, uint256(type(uint128).max) * 1e18, "the largest");
+        vm.assertEq(wev.ratio, (uint256(type(uint128).max) - 1) * 1e18, "less one");
+    }
+
+    function test_wev_revertsForBadInput() public {
+        _report(keeper, _path(), low, _worlds(1));
+        _expect(abi.encodeWithSelector(IWorlds.NotReported.selector, bob, ROOT, low));
+        notebook.wev(bob, ROOT, low, 0, 1);
+        _expect(abi.encodeWithSelector(IMultiverse.OutcomeOutOfRange.selector, low, 4));
+        notebook.wev(keeper, ROOT, low, 4, 1);
+        _expect(abi.encodeWithSelector(IMultiverse.OutcomeOutOfRange.selector, low, 255));
+        notebook.wev(keeper, ROOT, low, 0, 255);
+        bytes memory failed = abi.encodeWithSelector(IWorlds.NoCost.selector, keeper, _verse(_path(low, 2)));
+        bytes memory none = abi.encodeWithSelector(IWorlds.NoCost.selector, keeper, _verse(_path(low, 3)));
+        _expect(failed);
+        notebook.wev(keeper, ROOT, low, 2, 1);
+        _expect(none);
+        notebook.wev(keeper, ROOT, low, 0, 3);
+    }
+
+    function test_fuzz_wev(uint128 nash, uint128 optimal) public {
+        IWorlds.World[] memory worlds = _worlds(1);
+        (worlds[0].cost, worlds[1].cost) = (nash, optimal);
+        _report(keeper, _path(), low, worlds);
+        IWorlds.Wev memory wev = notebook.wev(keeper, ROOT, low, 0, 1);
+        vm.assertEq(wev.difference, int256(uint256(nash)) - int256(uint256(optimal)), "difference");
+        vm.assertTrue(wev.isInverted == (nash < optimal), "inverted");
+        if (optimal == 0) return;
+        vm.assertEq(wev.priceOfAnarchy, (uint256(nash) * 1e18) / optimal, "price of anarchy");
+        uint256 clamped = wev.priceOfAnarchy < 1e18 ? 0 : wev.priceOfAnarchy - 1e18;
+        vm.assertEq(wev.ratio, clamped, "less one, clamped");
+    }
+
     /* verse */
 
     function test_verse_isTheSeedsStruct() public {

@@ -96,6 +96,19 @@ abstract contract Base {
         path[1] = Answer(second, uint8(secondOutcome));
     }
 
+    /// @notice The path with one more answer where its question sorts.
+    function _with(
+        Answer[] memory path,
+        QuestionId question,
+        uint256 outcome
+    ) internal pure returns (Answer[] memory longer) {
+        longer = new Answer[](path.length + 1);
+        uint256 i = 0;
+        for (; i < path.length && path[i].question < question; ++i) longer[i] = path[i];
+        longer[i] = Answer(question, uint8(outcome));
+        for (; i < path.length; ++i) longer[i + 1] = path[i];
+    }
+
     function _id(Answer[] memory path) internal view returns (PositionId) {
         return ledger.positionId(ledger.verseId(path), address(token));
     }

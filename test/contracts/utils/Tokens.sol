@@ -133,3 +133,80 @@ contract LyingToken {
         return _says;
     }
 }
+
+/// @notice Behaves until told otherwise: balances that shrink or grow by themselves, transfers that answer `false` or
+/// revert with or without a reason, accounts that are blocked.
+contract MoodyToken is ERC20("Moody", "MOODY") {
+    enum Mood {
+        FINE,
+        SAYS_FALSE,
+        REVERTS_BLANK,
+        REVERTS_BY_NAME,
+        REVERTS_ODDLY,
+        SAYS_NOTHING_OF_BALANCES,
+        SAYS_TOO_LITTLE_OF_BALANCES
+    }
+
+    error Refused(address from, address to, uint256 amount);
+
+    Mood public mood;
+    mapping(address account => bool) public isBlocked;
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function feel(Mood mood_) external {
+        mood = mood_;
+    }
+
+    function setBlocked(address account, bool blocked) external {
+        isBlocked[account] = blocked;
+    }
+
+    /// @notice Makes of `account`'s balance what it likes.
+    function rebase(address account, uint256 amount) external {
+        uint256 present = super.balanceOf(account);
+        if (amount > present) _mint(account, amount - present);
+        else _burn(account, present - amount);
+    }
+
+    function balanceOf(address account) public view override returns (uint256) {
+        if (mood == Mood.SAYS_NOTHING_OF_BALANCES) {
+            assembly ("memory-safe") {
+                revert(0, 0)
+            }
+        }
+        if (mood == Mood.SAYS_TOO_LITTLE_OF_BALANCES) {
+            assembly ("memory-safe") {
+                return(0, 31)
+            }
+        }
+        return super.balanceOf(account);
+    }
+
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        _behave(msg.sender, to, amount);
+        return mood != Mood.SAYS_FALSE && super.transfer(to, amount);
+    }
+
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
+        _behave(from, to, amount);
+        return mood != Mood.SAYS_FALSE && super.transferFrom(from, to, amount);
+    }
+
+    function _behave(address from, address to, uint256 amount) private view {
+        if (isBlocked[from] || isBlocked[to] || mood == Mood.REVERTS_BY_NAME) revert Refused(from, to, amount);
+        if (mood == Mood.REVERTS_BLANK) {
+            assembly ("memory-safe") {
+                revert(0, 0)
+            }
+        }
+        if (mood == Mood.REVERTS_ODDLY) {
+            assembly ("memory-safe") {
+                mstore(0, 1)
+                revert(0, 32)
+            }
+        }
+    }
+}
