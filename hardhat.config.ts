@@ -4,6 +4,12 @@ import { configVariable, defineConfig } from 'hardhat/config'
 import { SOURCES } from './deploy/sources.ts'
 import { namedNetworks } from './sdk/networks.ts'
 
+// `npm run coverage` builds instrumented contracts, which must not get among the artifacts.
+const coverageFolders =
+  process.env['MULTIVERSE_COVERAGE'] === undefined
+    ? {}
+    : { artifacts: 'coverage/artifacts', cache: 'coverage/cache' }
+
 const solidityTests = {
   fuzz: { runs: 256 },
   // Tests deploy other projects' real bytecode from their npm packages.
@@ -29,7 +35,8 @@ function compiler() {
 
 export default defineConfig({
   plugins: [hardhatVerify],
-  paths: { tests: { solidity: 'test/contracts' } },
+  paths: { tests: { solidity: 'test/contracts' }, ...coverageFolders },
+  coverage: { skipFiles: ['contracts/mocks/**'] },
   solidity: {
     compilers: [compiler()],
     // An object of its own is a compilation of its own: see deploy/sources.ts.

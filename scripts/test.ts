@@ -19,7 +19,14 @@ const everyday: Suite[] = [
   { name: 'contracts', run: () => solidityTests([]) },
   {
     name: 'sdk',
-    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
+    run: () =>
+      vitest([
+        'test/sdk',
+        'test/ledger',
+        'test/architecture.test.ts',
+        'test/scripts',
+        'test/bench',
+      ]),
   },
   {
     name: 'providers',
