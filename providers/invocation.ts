@@ -60,16 +60,16 @@ export function journalled(
       ),
     snapshot: (instanceId, options) =>
       invoke(
-        { operation: 'snapshot', instanceId },
+        { operation: 'snapshot', instanceId, key: options?.key ?? null },
         {},
         () => provider.snapshot(instanceId, options),
         (snapshot) => [{ instanceId, ms: snapshot.tookMs, output: { ...snapshot } }],
       ),
-    forget: (snapshotId) =>
+    forget: (snapshotId, options) =>
       invoke(
         { operation: 'forget' },
         { snapshotId },
-        () => provider.forget(snapshotId),
+        () => provider.forget(snapshotId, options),
         () => [{ instanceId: null, ms: 0, output: {} }],
       ),
     branch: (snapshotId, count, options = {}) =>
@@ -106,18 +106,18 @@ export function journalled(
           return [{ instanceId, ms: result.tookMs, output }]
         },
       ),
-    merge: (instanceIds, oracle) =>
+    merge: (instanceIds, oracle, options) =>
       invoke(
         { operation: 'merge', instanceId: oracle.winner },
         { instanceIds: [...instanceIds], winner: oracle.winner },
-        () => provider.merge(instanceIds, oracle),
+        () => provider.merge(instanceIds, oracle, options),
         (instance) => [{ instanceId: instance.id, ms: 0, output: { ...instance } }],
       ),
-    destroy: (instanceId) =>
+    destroy: (instanceId, options) =>
       invoke(
         { operation: 'destroy', instanceId },
         {},
-        () => provider.destroy(instanceId),
+        () => provider.destroy(instanceId, options),
         () => [{ instanceId, ms: 0, output: {} }],
       ),
   }

@@ -7,7 +7,8 @@ import type { Trit } from '../sdk/gf3.ts'
  *
  * Error codes every provider may reject with: NOT_INITIALIZED, UNSUPPORTED, UNKNOWN_INSTANCE, UNKNOWN_SNAPSHOT,
  * LINK_DENIED, EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED, ABORTED
- * (the caller's signal), INVALID_ARGUMENT.
+ * (the caller's signal), DEADLINE_EXCEEDED (the caller's deadline), INVALID_ARGUMENT. Those that say that the same call may
+ * succeed later are retryable (`isRetryable`); what an error came from is its `cause`.
  */
 export type WorldRuntimeProvider = {
   /** Stable name, such as `quickjs`. */
@@ -28,17 +29,21 @@ export type WorldRuntimeProvider = {
 
   // Core operations
   create(options: CreateOptions): Promise<Instance>
-  /** Content-addressed: equal states have equal ids. The instance goes on. */
-  snapshot(instanceId: string, options?: CallOptions): Promise<Snapshot>
+  /** Content-addressed: equal states have equal ids. The instance goes on. The same `key` gives the same snapshot. */
+  snapshot(instanceId: string, options?: SnapshotOptions): Promise<Snapshot>
   /** Lets a snapshot go; what was branched from it lives on. Idempotent. */
-  forget(snapshotId: string): Promise<void>
+  forget(snapshotId: string, options?: CallOptions): Promise<void>
   /** `count` new instances that continue from the snapshot; 0 gives none. The same `key` gives the same instances. */
   branch(snapshotId: string, count: number, options?: BranchOptions): Promise<Instance[]>
   execute(instanceId: string, code: string, options?: ExecuteOptions): Promise<ExecutionResult>
   /** The winner's instance goes on, the others are destroyed. */
-  merge(instanceIds: readonly string[], oracle: OracleResult): Promise<Instance>
+  merge(
+    instanceIds: readonly string[],
+    oracle: OracleResult,
+    options?: CallOptions,
+  ): Promise<Instance>
   /** Idempotent. */
-  destroy(instanceId: string): Promise<void>
+  destroy(instanceId: string, options?: CallOptions): Promise<void>
 
   // Capabilities query
   capabilities(): Capabilities
@@ -65,7 +70,16 @@ export type LinkConfig = {
   config: Record<string, string>
 }
 
-export type CallOptions = { signal?: AbortSignal }
+/**
+ * A call that is cut short, by the signal or after `deadlineMs` milliseconds, rejects at once. It has no effect then, but for
+ * `forget`, `merge` and `destroy`: what they have begun to end, ends.
+ */
+export type CallOptions = { signal?: AbortSignal; deadlineMs?: number }
+
+export type SnapshotOptions = CallOptions & {
+  /** The same key gives the same snapshot, as long as it is not forgotten, even when the instance has gone on since. */
+  key?: string
+}
 
 export type CreateOptions = CallOptions & {
   /** The same key gives the same instance. */
@@ -83,7 +97,15 @@ export type Origin = { url: string; blockNumber: number; blockHash: Hex }
 
 export type BranchOptions = CallOptions & { key?: string; component?: string }
 
-export type ExecuteOptions = CallOptions & Partial<Limits> & { component?: string }
+export type ExecuteOptions = CallOptions &
+  Partial<Limits> & {
+    component?: string
+    /** Is given what the program writes as it comes, or where that cannot be had, when it has ended. */
+    onOutput?: (output: Output) => void
+  }
+
+/** A piece of what a program has written, and where to. */
+export type Output = { stream: 'stdout' | 'stderr'; text: string }
 
 export type Instance = {
   id: string

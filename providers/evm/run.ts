@@ -13,6 +13,7 @@ import {
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { resultInvalid } from '../host/errors.ts'
 import { createOutput, MAX_RESULT_BYTES } from '../host/results.ts'
+import type { Output } from '../provider.ts'
 import type { Anvil, RpcFailure } from './anvil.ts'
 import { type Program, resolve, type Scope, type Step } from './program.ts'
 import { type Json, revertReason, toAbi, toInteger, toJson } from './values.ts'
@@ -47,15 +48,16 @@ type Outcome = { status: 'success' | 'reverted'; data: Hex; reason?: string; rec
 export async function runProgram(
   anvil: Anvil,
   program: Program,
-  world: { input: Json; names: Record<string, Hex> },
+  world: { input: Json; names: Record<string, Hex>; onOutput?: (output: Output) => void },
 ): Promise<Run> {
   const names = { ...world.names }
   const scope = new Map<string, Json>(
     Object.entries(names).map(([name, address]) => [name, { address }]),
   )
   scope.set('input', world.input)
-  const stdout = createOutput()
-  const stderr = createOutput()
+  const { onOutput = () => {} } = world
+  const stdout = createOutput((text) => onOutput({ stream: 'stdout', text }))
+  const stderr = createOutput((text) => onOutput({ stream: 'stderr', text }))
   let head = await readHead(anvil)
   /** Whether anything was changed since the newest block, which does not tell of it. */
   let isStale = false

@@ -85,7 +85,7 @@ async function genesis(
 async function execute(
   machines: Machines,
   { instance, state }: World<Chain>,
-  { code, timeMs, memoryBytes }: Program,
+  { code, timeMs, memoryBytes, onOutput }: Program,
   signal: AbortSignal,
 ): Promise<ExecutionResult> {
   const { image } = state
@@ -97,7 +97,7 @@ async function execute(
     const begun = performance.now()
     const cancel = after(timeMs, () => limit.abort(ranTooLong(timeMs)))
     try {
-      const run = await runProgram(anvil, program, { input, names: image.names })
+      const run = await runProgram(anvil, program, { input, names: image.names, onOutput })
       const next = await dump(anvil, image.origin, run.names)
       return { run, image: next, tookMs: performance.now() - begun }
     } finally {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { oneLine } from '../../sdk/errors.ts'
 import { locate, run } from '../host/commands.ts'
@@ -55,9 +55,9 @@ export async function detectGvisor(options: DetectOptions = {}): Promise<Detecti
   return refuse(`${path} runs no container here (${faults.join('; ')})`, advice)
 }
 
-/** Stands for all of an engine that images depend on. */
+/** Stands for all that can restore an image: gVisor takes none that was made on a processor with other features. */
 export function engineName({ version }: Engine): string {
-  return `runsc ${version} ${process.arch}`
+  return `runsc ${version} on ${cpus()[0]?.model.trim() ?? process.arch}`
 }
 
 /** The arguments of every call of runsc, the program first. `state` is a folder that those calls share. */

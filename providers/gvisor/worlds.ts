@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { StringDecoder } from 'node:string_decoder'
 import type { Hex } from 'viem'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import type { EngineContext, OpenEngine, Program, World } from '../host/engine.ts'
@@ -103,7 +104,7 @@ export function createWorlds(
 
   async function execute(
     { state }: World<Container>,
-    { code, timeMs, memoryBytes }: Program,
+    { code, timeMs, memoryBytes, onOutput }: Program,
     signal: AbortSignal,
   ): Promise<ExecutionResult> {
     const request: Request = { op: 'run', language: spokenIn(code), code, memoryBytes }
@@ -119,7 +120,12 @@ export function createWorlds(
     const begun = performance.now()
     let answer: Answer | null = null
     try {
-      const ask = () => live.ask(request, (output) => outputs.push(output))
+      const hear = decoded(onOutput)
+      const ask = () =>
+        live.ask(request, (output) => {
+          outputs.push(output)
+          hear(output)
+        })
       answer = await withinBounds(live, { timeMs, maxBytes }, signal, ask)
       const tookMs = performance.now() - begun
       // A call that was cut short has no effect, even if its program came to an end.
@@ -239,6 +245,12 @@ function settle(
   }
   if (answer.kind === 'lost') throw new MultiverseError('PROGRAM_ERROR', answer.message)
   throw new MultiverseError('PROVIDER_FAILED', `world ${world.id} answers a ping`)
+}
+
+/** Pieces of bytes as pieces of text: a character may come in two. */
+function decoded(listener: Program['onOutput']): (output: Output) => void {
+  const decoders = { stdout: new StringDecoder(), stderr: new StringDecoder() }
+  return ({ stream, bytes }) => listener({ stream, text: decoders[stream].write(bytes) })
 }
 
 function gather(outputs: readonly Output[]): { stdout: string; stderr: string } {

@@ -1,6 +1,7 @@
 import { createLinks, type Links } from '../links.ts'
-import type { CallOptions, Instance } from '../provider.ts'
-import { aborted, invalid, linkDenied } from './errors.ts'
+import type { CallOptions } from '../provider.ts'
+import { aborted, invalid, linkDenied, tooLate } from './errors.ts'
+import { after } from './limits.ts'
 
 /**
  * What every provider of worlds keeps beside them: who may call, which calls are under way, what was made under which key.
@@ -11,9 +12,9 @@ export type Calls = {
   /** Withdraws a link, and with it the calls that it alone permitted. */
   withdraw(link: Parameters<Links['remove']>[0]): void
   /**
-   * Does a task that the caller's signal, the end of its world, of its component's rights or of the provider cuts short:
-   * the call rejects at once, the task is told by its signal.
-   * @throws LINK_DENIED, ABORTED
+   * Does a task that the caller's signal or deadline, the end of its world, of its component's rights or of the provider
+   * cuts short: the call rejects at once, the task is told by its signal.
+   * @throws LINK_DENIED, ABORTED, DEADLINE_EXCEEDED, INVALID_ARGUMENT
    */
   perform<result>(
     what: string,
@@ -26,15 +27,15 @@ export type Calls = {
   /** Cuts short the calls on an instance, or all. */
   cut(instanceId: string | null, reason: unknown): void
   /**
-   * What was made under a key, or is being made, as long as `isAlive` says that all of it lives; made now when there is
-   * nothing. `what` tells calls apart.
+   * What was made under a key, or is being made, until the key is released; made now when there is nothing. `what` tells
+   * calls apart.
    * @throws INVALID_ARGUMENT when the key stands for another call
    */
-  underKey(
+  underKey<result>(
     key: string | undefined,
     what: string,
-    make: () => Promise<Instance[]>,
-  ): Promise<Instance[]>
+    make: () => Promise<result>,
+  ): Promise<result>
   /** Forgets a key, so that it makes anew. */
   release(key: string | undefined): void
   clear(): void
@@ -46,7 +47,7 @@ type Call = {
   controller: AbortController
 }
 
-type Keyed = { what: string; instances: Promise<Instance[]> }
+type Keyed = { what: string; made: Promise<unknown> }
 
 /** @param id the provider's */
 export function createCalls(id: string): Calls {
@@ -68,8 +69,10 @@ export function createCalls(id: string): Calls {
       }
     },
 
-    perform: async (what, instanceId, { signal, component }, task) => {
+    perform: async (what, instanceId, { signal, deadlineMs, component }, task) => {
       if (component !== undefined && !links.permits(component)) throw linkDenied(id, component)
+      if (deadlineMs !== undefined && !(deadlineMs > 0))
+        throw invalid(`deadlineMs ${deadlineMs} is not above 0`)
       const controller = new AbortController()
       const leave = () => controller.abort(aborted(what, signal?.reason))
       if (signal?.aborted === true) leave()
@@ -80,6 +83,9 @@ export function createCalls(id: string): Calls {
       const call: Call = { instanceId, component, controller }
       calls.add(call)
       signal?.addEventListener('abort', leave)
+      const cancel = after(deadlineMs ?? Number.POSITIVE_INFINITY, () =>
+        controller.abort(tooLate(what, deadlineMs ?? 0)),
+      )
       try {
         const doing = task(controller.signal)
         const done: Promise<unknown> = doing.then(
@@ -89,6 +95,7 @@ export function createCalls(id: string): Calls {
         tasks.add(done)
         return await Promise.race([doing, cut])
       } finally {
+        cancel()
         calls.delete(call)
         signal?.removeEventListener('abort', leave)
       }
@@ -103,19 +110,20 @@ export function createCalls(id: string): Calls {
         if (instanceId === null || call.instanceId === instanceId) call.controller.abort(reason)
     },
 
-    underKey: (key, what, make) => {
+    underKey: <result>(key: string | undefined, what: string, make: () => Promise<result>) => {
       if (key === undefined) return make()
       const before = keyed.get(key)
       if (before !== undefined && before.what !== what)
         throw invalid(`key ${key} stands for another call: ${before.what}`)
-      if (before !== undefined) return before.instances
-      const instances = make()
-      const entry: Keyed = { what, instances }
+      // The same call gives the same kind of thing.
+      if (before !== undefined) return before.made as Promise<result>
+      const made = make()
+      const entry: Keyed = { what, made }
       keyed.set(key, entry)
-      instances.catch(() => {
+      made.catch(() => {
         if (keyed.get(key) === entry) keyed.delete(key)
       })
-      return instances
+      return made
     },
 
     release: (key) => {

@@ -4,6 +4,7 @@ import type {
   Instance,
   Limits,
   Origin,
+  Output,
   Snapshot,
 } from '../provider.ts'
 
@@ -68,7 +69,13 @@ export type OpenEngine<state, image> = {
 /** `seed` is an unsigned 64-bit number. */
 export type NewWorld = { seed: bigint; origin: Origin | null }
 
-export type Program = Limits & { code: string }
+export type Program = Limits & {
+  code: string
+  /** Is given what is written as it comes, where the engine can tell; the host sees to it that nothing is missing. */
+  onOutput: (output: Output) => void
+  /** Whether anybody listens to that. */
+  isHeard: boolean
+}
 
 /** A world as the host keeps it. */
 export type World<state> = {

@@ -27,6 +27,11 @@ export function aborted(what: string, cause: unknown): MultiverseError {
   return new MultiverseError('ABORTED', text, { cause, isRetryable: true })
 }
 
+export function tooLate(what: string, deadlineMs: number): MultiverseError {
+  const text = `${what} was not done after ${deadlineMs} ms`
+  return new MultiverseError('DEADLINE_EXCEEDED', text, { isRetryable: true })
+}
+
 export function ranTooLong(timeMs: number): MultiverseError {
   return new MultiverseError('EXECUTION_TIMEOUT', `the program ran longer than ${timeMs} ms`)
 }

@@ -7,10 +7,12 @@ import {
   mkdir,
   open,
   readdir,
+  readFile,
   rename,
   rm,
   stat,
   statfs,
+  utimes,
 } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -20,6 +22,9 @@ import { MultiverseError } from '../../sdk/errors.ts'
 const UNFINISHED = '.unfinished'
 /** What is unfinished for this long was left behind by a crash, milliseconds. */
 const ABANDONED_MS = 600_000
+const MONTH_MS = 30 * 24 * 3_600_000
+/** Files up to this size are read in one piece. */
+const SMALL_BYTES = 16_777_216
 
 /** `$XDG_CACHE_HOME/multiverse/<name>`: what is made once and used by every provider on the machine. */
 export function cacheDir(name: string): string {
@@ -40,6 +45,8 @@ export async function share(from: string, to: string): Promise<void> {
 
 /** SHA-256 of a file's bytes, as hex. */
 export async function hashFile(path: string): Promise<string> {
+  const { size } = await stat(path)
+  if (size <= SMALL_BYTES) return hash('sha256', await readFile(path), 'hex')
   const sum = createHash('sha256')
   for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 }))
     sum.update(chunk as Buffer)
@@ -109,6 +116,22 @@ export async function openFolder(folder: string): Promise<void> {
     const found = await stat(path).catch(missing)
     if (found !== null && Date.now() - found.mtimeMs > ABANDONED_MS)
       await rm(path, { recursive: true, force: true })
+  }
+}
+
+/** Notes that a cached folder has been used. */
+export async function touch(folder: string): Promise<void> {
+  const now = new Date()
+  await utimes(folder, now, now)
+}
+
+/** Removes cached folders that have not been used for a month, and what a crash left unfinished. */
+export async function prune(home: string): Promise<void> {
+  await openFolder(home)
+  for (const name of await readdir(home)) {
+    const found = await stat(join(home, name)).catch(missing)
+    if (found !== null && Date.now() - found.mtimeMs > MONTH_MS)
+      await rm(join(home, name), { recursive: true, force: true })
   }
 }
 

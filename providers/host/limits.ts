@@ -27,6 +27,7 @@ export function withinLimits(asked: Partial<Limits>, allowed: Limits): Limits {
 
 /** Calls back after so long, however long that is. Gives what stops it. */
 export function after(ms: number, callBack: () => void): () => void {
+  if (ms === Number.POSITIVE_INFINITY) return () => undefined
   const timer = setTimeout(callBack, Math.min(ms, MAX_TIMER_MS))
   return () => clearTimeout(timer)
 }

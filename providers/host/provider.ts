@@ -5,6 +5,7 @@ import { createCalls } from './calls.ts'
 import type { OpenEngine, World, WorldEngine } from './engine.ts'
 import { invalid, notInitialised, unknownInstance } from './errors.ts'
 import { checkLimits, withinLimits } from './limits.ts'
+import { relay } from './output.ts'
 
 const MAX_CODE_BYTES = 4_194_304
 
@@ -23,6 +24,8 @@ export function createHostedProvider<state, image>(
   type Opened = Awaited<ReturnType<typeof open>>
   const worlds = new Map<string, World<state>>()
   const calls = createCalls(id)
+  /** What was made under the keys of snapshots, by id. */
+  const snapshotKeys = new Map<string, string>()
   /** Worlds on their way out. */
   const endings = new Set<Promise<void>>()
   /** From init to shutdown. */
@@ -63,6 +66,7 @@ export function createHostedProvider<state, image>(
         endings.clear()
         await running.close()
         calls.clear()
+        snapshotKeys.clear()
         const failed = ended.find((ending) => ending.status === 'rejected')
         if (failed !== undefined) throw failed.reason
       }
@@ -102,15 +106,23 @@ export function createHostedProvider<state, image>(
     snapshot: async (instanceId, request = {}) => {
       const begun = performance.now()
       known(instanceId)
+      const { key } = request
       return calls.perform('snapshot', instanceId, request, (signal) =>
-        inTurn(instanceId, signal, async (world) => {
-          const snapshot = await ready().running.snapshot(world, signal)
-          return { ...snapshot, tookMs: performance.now() - begun }
-        }),
+        calls.underKey(key, `snapshot of ${instanceId}`, () =>
+          inTurn(instanceId, signal, async (world) => {
+            const snapshot = await ready().running.snapshot(world, signal)
+            if (key !== undefined) snapshotKeys.set(key, snapshot.id)
+            return { ...snapshot, tookMs: performance.now() - begun }
+          }),
+        ),
       )
     },
 
-    forget: async (snapshotId) => ready().running.forget(snapshotId),
+    forget: async (snapshotId, request = {}) => {
+      const { running } = ready()
+      for (const [key, of] of snapshotKeys) if (of === snapshotId) letGo(key)
+      await calls.perform('forget', null, request, () => running.forget(snapshotId))
+    },
 
     branch: async (snapshotId, count, request = {}) => {
       ready()
@@ -128,29 +140,35 @@ export function createHostedProvider<state, image>(
     },
 
     execute: async (instanceId, code, request = {}) => {
-      const program = { code, ...withinLimits(request, ready().limits) }
+      const limits = withinLimits(request, ready().limits)
       const length = Buffer.byteLength(code)
       if (length > MAX_CODE_BYTES)
         throw invalid(`code has ${length} bytes, at most ${MAX_CODE_BYTES}`)
       engine.accept?.(code)
       known(instanceId)
       return calls.perform('execute', instanceId, request, (signal) =>
-        inTurn(instanceId, signal, (world) => ready().running.execute(world, program, signal)),
+        inTurn(instanceId, signal, async (world) => {
+          const { onOutput, finish } = relay(request.onOutput, signal)
+          const isHeard = request.onOutput !== undefined
+          const program = { code, ...limits, onOutput, isHeard }
+          return finish(await ready().running.execute(world, program, signal))
+        }),
       )
     },
 
-    merge: async (instanceIds, { winner }) => {
+    merge: async (instanceIds, { winner }, request = {}) => {
       ready()
       if (!instanceIds.includes(winner))
         throw new MultiverseError('UNKNOWN_INSTANCE', `winner ${winner} is none of the instances`)
       const { instance } = known(winner)
-      await Promise.all(instanceIds.filter((each) => each !== winner).map(destroy))
+      const losers = instanceIds.filter((each) => each !== winner)
+      await calls.perform('merge', null, request, () => Promise.all(losers.map(destroy)))
       return instance
     },
 
-    destroy: async (instanceId) => {
+    destroy: async (instanceId, request = {}) => {
       ready()
-      await destroy(instanceId)
+      await calls.perform('destroy', null, request, () => destroy(instanceId))
     },
 
     capabilities: () => {
@@ -228,6 +246,11 @@ export function createHostedProvider<state, image>(
     }
     for (const world of made) worlds.set(world.instance.id, world)
     return made.map((world) => world.instance)
+  }
+
+  function letGo(key: string): void {
+    snapshotKeys.delete(key)
+    calls.release(key)
   }
 
   async function destroy(instanceId: string): Promise<void> {

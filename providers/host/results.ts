@@ -17,16 +17,21 @@ export function readValue(json: string): unknown {
   }
 }
 
-/** Collects text up to {@link MAX_OUTPUT_BYTES}. */
-export function createOutput(): { add: (text: string) => void; text: () => string } {
+/** Collects text up to {@link MAX_OUTPUT_BYTES}, and hands on each piece of it. */
+export function createOutput(listener: (text: string) => void = () => {}): {
+  add: (text: string) => void
+  text: () => string
+} {
   const parts: string[] = []
   let left = MAX_OUTPUT_BYTES
   return {
     add: (text) => {
       if (left === 0) return
       const bytes = Buffer.from(text)
-      parts.push(bytes.length <= left ? text : bytes.toString('utf8', 0, left))
+      const part = bytes.length <= left ? text : bytes.toString('utf8', 0, left)
+      parts.push(part)
       left -= Math.min(left, bytes.length)
+      listener(part)
     },
     text: () => parts.join(''),
   }

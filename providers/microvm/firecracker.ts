@@ -29,7 +29,8 @@ const AGENT_PORT = 1024
 const GUEST_CID = 3
 const API_LIMIT_MS = 5_000
 const AGENT_LIMIT_MS = 5_000
-const BOOT_ARGUMENTS = 'reboot=k panic=-1 pci=off quiet nomodule audit=0 apparmor=0'
+const BOOT_ARGUMENTS =
+  'reboot=k panic=-1 pci=off quiet psi=0 audit=0 apparmor=0 selinux=0 nowatchdog noautogroup cgroup_disable=memory'
 
 /**
  * Firecracker, over its API socket. An image is a full snapshot of its own making and the world's disk; a machine made from

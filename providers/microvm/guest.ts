@@ -1,9 +1,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hash } from 'node:crypto'
 import { run, locate } from '../host/commands.ts'
-import { cacheDir as cacheOf, hashJson, makeFolder } from '../host/files.ts'
+import { cacheDir as cacheOf, hashJson, makeFolder, prune, touch } from '../host/files.ts'
 import type { GuestFiles } from './engine.ts'
 
 /** A guest that was built from packages. `id` stands for all that is in it. */
@@ -34,7 +34,9 @@ export async function openGuest(
       await run('bash', [BUILDER, unfinished], { tells: 'last', timeoutMs: BUILD_MS })
     })
     note(`built the guest in ${Math.round(performance.now() - begun)} ms`)
+    await prune(dirname(folder))
   }
+  await touch(folder)
   const packages = await readFile(join(folder, 'packages'), 'utf8')
   const file = (name: string) => join(folder, name)
   return {

@@ -17,7 +17,7 @@ import {
 import { defaultCacheDir, openGuest } from './guest.ts'
 import { createMachines, type Held } from './machines.ts'
 import { openSnapshotStore } from './store.ts'
-import { dropTemplates, holdTemplate } from './template.ts'
+import { DEFAULT_MEMORY_BYTES, dropTemplates, holdTemplate } from './template.ts'
 import { createWorlds, type Guest, type Manners, spokenIn } from './worlds.ts'
 
 export type MicrovmOptions = EngineOptions & {
@@ -69,7 +69,7 @@ export function createMicrovmProvider(options: MicrovmOptions = {}): WorldRuntim
       isolation: ID,
       deterministic: entropy === 'recorded',
     },
-    limits: { timeMs: 10_000, memoryBytes: 67_108_864 },
+    limits: { timeMs: 10_000, memoryBytes: DEFAULT_MEMORY_BYTES },
     maxBranches: 1_000,
     accept: (code) => spokenIn(code, language),
     open: (context) => open(context, options, { entropy, language }),

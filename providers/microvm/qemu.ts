@@ -26,7 +26,8 @@ const STATE = 'state.unfinished'
 
 /** Leaves out what a guest without users, hardware or hurry pays for in instructions. */
 const BOOT_ARGUMENTS =
-  'reboot=t panic=-1 quiet mitigations=off psi=0 audit=0 apparmor=0 nowatchdog transparent_hugepage=never'
+  'reboot=t panic=-1 quiet mitigations=off psi=0 audit=0 apparmor=0 selinux=0 nowatchdog noautogroup ' +
+  'cgroup_disable=memory transparent_hugepage=never'
 
 type Qemu = { process: MachineProcess; qmp: Qmp; agent: Lines; incoming: (state: Buffer) => void }
 

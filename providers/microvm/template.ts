@@ -1,10 +1,16 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { hashFile, hashJson, hasCode, makeFolder, share } from '../host/files.ts'
+import { hashFile, hashJson, hasCode, makeFolder, prune, share, touch } from '../host/files.ts'
 import { type Engine, IMAGE_FILES, type Machine } from './engine.ts'
 import type { Guest } from './guest.ts'
-import { decodeAnswer, encodeRequest, encodeSettle, type Language } from './protocol.ts'
+import {
+  decodeAnswer,
+  encodeRequest,
+  encodeSettle,
+  type Language,
+  type Request,
+} from './protocol.ts'
 
 /** A guest that was booted once, and in which no program has run. All machines begin as it, or as what became of it. */
 export type Template = {
@@ -25,6 +31,9 @@ type Manifest = Omit<Template, 'id' | 'folder'> & { files: Record<string, string
 
 const MANIFEST = 'template.json'
 
+/** What a program may take when nothing else is said: guests are warmed up to it. */
+export const DEFAULT_MEMORY_BYTES = 67_108_864
+
 /**
  * The template of an engine and a guest in `cacheDir`; cold booted when there is none, or when its files are not what they
  * were.
@@ -37,7 +46,9 @@ export async function openTemplate(
 ): Promise<Template> {
   const folder = join(cacheDir, 'templates', hashJson([engine.name, guest.id]).slice(0, 32))
   try {
-    return await readTemplate(folder)
+    const template = await readTemplate(folder)
+    await touch(folder)
+    return template
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) {
       note(`making the template again: ${String(error)}`)
@@ -45,6 +56,7 @@ export async function openTemplate(
     }
   }
   await makeTemplate(engine, guest, folder, { note, limitMs })
+  await prune(dirname(folder))
   return readTemplate(folder)
 }
 
@@ -70,8 +82,8 @@ export async function makeTemplate(
 }
 
 /**
- * Gives a data folder a hold of a template, so that its snapshots outlive the cache. Where files cannot be shared, the
- * template stays where it is.
+ * Gives a data folder a hold of a template, so that its snapshots outlive the cache. Where files cannot be shared they
+ * are copied.
  */
 export async function holdTemplate(template: Template, dataDir: string): Promise<Template> {
   const folder = join(dataDir, 'templates', template.id)
@@ -125,11 +137,23 @@ async function warmUp(machine: Machine): Promise<void> {
     for (const [language, code] of programs) {
       const seed = round === 1 ? words : null
       const entropy = round === 1 ? new Uint8Array(32) : null
-      const about = { memoryBytes: 67_108_864, nowMs: Date.now(), isStill: false, seed, entropy }
-      const answer = decodeAnswer(await machine.ask(encodeRequest({ language, code, ...about })))
-      if (answer.kind === 'failed')
-        throw new MultiverseError('PROVIDER_FAILED', `the guest's ${language}: ${answer.message}`)
+      await ask(machine, { language, code, seed, entropy })
     }
     if (round === 1) await machine.ask(encodeSettle(Date.now()))
   }
+  // What the kernel has put off is done by then, once and for all machines.
+  await ask(machine, { language: 'sh', code: 'sleep 3', seed: null, entropy: null })
+}
+
+async function ask(
+  machine: Machine,
+  program: Pick<Request, 'language' | 'code' | 'seed' | 'entropy'>,
+): Promise<void> {
+  const about = { memoryBytes: DEFAULT_MEMORY_BYTES, nowMs: Date.now(), isStill: false }
+  const answer = decodeAnswer(await machine.ask(encodeRequest({ ...program, ...about })))
+  if (answer.kind === 'failed')
+    throw new MultiverseError(
+      'PROVIDER_FAILED',
+      `the guest's ${program.language}: ${answer.message}`,
+    )
 }

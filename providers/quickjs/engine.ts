@@ -2,6 +2,7 @@ import { MultiverseError } from '../../sdk/errors.ts'
 import { splitmix64 } from '../../sdk/gf3.ts'
 import { ranTooLong, resultInvalid } from '../host/errors.ts'
 import { createOutput, MAX_OUTPUT_BYTES, MAX_RESULT_BYTES } from '../host/results.ts'
+import type { Output } from '../provider.ts'
 import {
   HEAP_END_AT,
   INITIAL_BYTES,
@@ -53,6 +54,8 @@ export type Bounds = {
   memoryBytes: number
   /** Ends the run as soon as it is not 0. */
   stop: Int32Array
+  /** Is given what the program writes, as it does. */
+  onOutput?: (output: Output) => void
 }
 
 /** What a run gave: its value as JSON text, and captured output. */
@@ -194,8 +197,9 @@ function runProgram(guest: Guest, anchors: Anchors, code: string, bounds: Bounds
   const { api, bytes, host } = guest
   const { runtime, context } = anchors
   const begun = performance.now()
-  const stdout = createOutput()
-  const stderr = createOutput()
+  const { onOutput = () => {} } = bounds
+  const stdout = createOutput((text) => onOutput({ stream: 'stdout', text }))
+  const stderr = createOutput((text) => onOutput({ stream: 'stderr', text }))
   let halt: 'time' | 'stop' | null = null
   const isHalted = () => {
     if (Atomics.load(bounds.stop, 0) !== 0) halt ??= 'stop'

@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Answers, Notice, Reply, Task } from './protocol.ts'
+import type { Output } from '../provider.ts'
+import type { Answers, Notice, Reply, Task, Told } from './protocol.ts'
 
 /** Workers, each doing one task at a time; tasks wait in one line. */
 export type Pool = {
@@ -27,12 +28,15 @@ export type TaskOptions = {
   signal?: AbortSignal
   /** The worker is ended when it has not answered by then, and the task rejects with the error given. */
   deadline?: { ms: number; error: () => Error }
+  /** Is given what the program writes. */
+  onOutput?: (output: Output) => void
 }
 
 type Job = {
   task: Task
   seat: number | null
   begin: () => void
+  hear: (output: Output) => void
   succeed: (answer: Answers[Task['kind']], seat: number) => void
   fail: (error: unknown) => void
 }
@@ -66,6 +70,7 @@ export function createPool(size: number, spawn: () => Worker): Pool {
       const job: Job = {
         task,
         seat: options.seat ?? null,
+        hear: (output) => options.onOutput?.(output),
         begin: () => {
           signal?.removeEventListener('abort', leave)
           if (deadline !== undefined)
@@ -128,8 +133,12 @@ export function createPool(size: number, spawn: () => Worker): Pool {
     // An idle pool keeps no process alive.
     worker.unref()
     let cause: unknown
-    worker.on('message', (reply: Reply) => {
+    worker.on('message', (reply: Reply | Told) => {
       const { job } = seat
+      if ('kind' in reply) {
+        job?.hear(reply.output)
+        return
+      }
       seat.job = null
       worker.unref()
       if (reply.ok) job?.succeed(reply.answer, seat.index)

@@ -1,4 +1,5 @@
 import type { Hex } from 'viem'
+import type { Output } from '../provider.ts'
 import type { Run } from './engine.ts'
 import type { Image } from './image.ts'
 
@@ -18,6 +19,8 @@ export type Task =
       timeMs: number
       memoryBytes: number
       stop: Int32Array
+      /** Whether somebody listens to what the program writes. */
+      isHeard: boolean
     }
   /** Reads a snapshot's folder and checks it. */
   | { kind: 'load'; folder: string; root: Hex }
@@ -33,6 +36,9 @@ export type Answers = {
   execute: { image: Image; run: Run }
   load: { image: Image }
 }
+
+/** What a worker tells of a task that it is at. */
+export type Told = { kind: 'output'; output: Output }
 
 /** An error on its way between threads; `detail` is its cause when that is plain data. */
 export type WireError = { code: string; message: string; isRetryable: boolean; detail: unknown }

@@ -1,8 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { Output } from '../provider.ts'
 import { createEngine, type World } from './engine.ts'
 import { decodeImage, imageBytes, type Image } from './image.ts'
-import type { Answers, Notice, Reply, Task, WireError } from './protocol.ts'
+import type { Answers, Notice, Reply, Task, Told, WireError } from './protocol.ts'
 import { readSnapshot } from './store.ts'
 
 /** What a worker is started with. */
@@ -37,7 +38,7 @@ const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) =
     },
     execute: (task) => {
       const world = enter(task.world, task.image)
-      const run = world.run(task.code, task)
+      const run = world.run(task.code, { ...task, ...(task.isHeard ? { onOutput: tell } : {}) })
       const image = world.capture(task.image)
       settle(task.world, image, world)
       return { image, run }
@@ -50,6 +51,11 @@ parentPort?.on('message', (message: Task | Notice) => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
   else parentPort?.postMessage(reply(message))
 })
+
+function tell(output: Output): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
+  parentPort?.postMessage({ kind: 'output', output } satisfies Told)
+}
 
 function reply(task: Task): Reply {
   try {

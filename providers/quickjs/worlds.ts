@@ -75,17 +75,17 @@ export async function openWorlds(
 async function execute(
   pool: Pool,
   world: World<Heap>,
-  program: Program,
+  { onOutput, isHeard, ...bounds }: Program,
   signal: AbortSignal,
 ): Promise<ExecutionResult> {
   const { state } = world
   const { id } = world.instance
   const stop = new Int32Array(new SharedArrayBuffer(4))
   signal.addEventListener('abort', () => Atomics.store(stop, 0, 1))
-  const deadline = { ms: program.timeMs + GRACE_MS, error: () => ranTooLong(program.timeMs) }
+  const deadline = { ms: bounds.timeMs + GRACE_MS, error: () => ranTooLong(bounds.timeMs) }
   const { answer, seat } = await pool.perform(
-    { kind: 'execute', world: id, image: state.image, ...program, stop },
-    { seat: state.seat, signal, deadline },
+    { kind: 'execute', world: id, image: state.image, ...bounds, stop, isHeard },
+    { seat: state.seat, signal, deadline, onOutput },
   )
   const left = world.isEnded ? seat : state.seat
   if (world.isEnded || left !== seat) pool.drop(left, id)

@@ -1,5 +1,8 @@
 import { connect, type Socket } from 'node:net'
-import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { invalid, tooLate } from '../host/errors.ts'
+import { after } from '../host/limits.ts'
+import { relay } from '../host/output.ts'
 import type { CallOptions, WorldRuntimeProvider } from '../provider.ts'
 import { type Address, formatAddress } from './address.ts'
 import { decode, encode, toKebab } from './codec.ts'
@@ -76,24 +79,57 @@ export async function connectProvider(
     shutdown: async () => void (await invoke('shutdown', {})),
     receiveLinkConfig: async (link) => void (await invoke('receiveLinkConfig', { link })),
     deleteLink: async (link) => void (await invoke('deleteLink', { link })),
-    create: async ({ signal, ...options }) => invoke('create', { options }, given(signal)),
-    snapshot: async (instanceId, { signal } = {}) =>
-      inTurn(instanceId, signal, () => invoke('snapshot', { instanceId }, given(signal))),
-    forget: async (snapshotId) => void (await invoke('forget', { snapshotId })),
-    branch: async (snapshotId, count, { signal, ...options } = {}) =>
-      invoke('branch', { snapshotId, count, options }, given(signal)),
-    execute: async (instanceId, code, { signal, ...options } = {}) => {
+    create: (options) => timed('create', options, (call) => invoke('create', { options }, call)),
+    snapshot: (instanceId, options = {}) =>
+      timed('snapshot', options, (call) =>
+        inTurn(instanceId, call.signal, () => invoke('snapshot', { instanceId, options }, call)),
+      ),
+    forget: async (snapshotId, options = {}) =>
+      void (await timed('forget', options, (call) => invoke('forget', { snapshotId }, call))),
+    branch: (snapshotId, count, options = {}) =>
+      timed('branch', options, (call) => invoke('branch', { snapshotId, count, options }, call)),
+    execute: (instanceId, code, options = {}) => {
       const ms = Number.isFinite(options.timeMs)
         ? (options.timeMs ?? 0) + answerMs
         : executeMs + answerMs
-      return inTurn(instanceId, signal, () =>
-        invoke('execute', { instanceId, code, options }, { ...given(signal), ms }),
-      )
+      return timed('execute', options, async ({ signal }) => {
+        const { finish } = relay(options.onOutput, signal)
+        return finish(
+          await inTurn(instanceId, signal, () =>
+            invoke('execute', { instanceId, code, options }, { ...given(signal), ms }),
+          ),
+        )
+      })
     },
-    merge: (instanceIds, oracle) => invoke('merge', { instanceIds: [...instanceIds], oracle }),
-    destroy: async (instanceId) => void (await invoke('destroy', { instanceId })),
+    merge: (instanceIds, oracle, options = {}) =>
+      timed('merge', options, (call) =>
+        invoke('merge', { instanceIds: [...instanceIds], oracle }, call),
+      ),
+    destroy: async (instanceId, options = {}) =>
+      void (await timed('destroy', options, (call) => invoke('destroy', { instanceId }, call))),
     list: () => invoke('instances', {}),
     capabilities: () => ({ ...capabilities, languages: [...capabilities.languages] }),
+  }
+}
+
+/** Does a call that its deadline calls off as its caller would. */
+async function timed<result>(
+  what: string,
+  { signal, deadlineMs }: CallOptions,
+  send: (call: CallOptions) => Promise<result>,
+): Promise<result> {
+  if (deadlineMs === undefined) return send(given(signal))
+  if (!(deadlineMs > 0)) throw invalid(`deadlineMs ${deadlineMs} is not above 0`)
+  const limit = new AbortController()
+  const cancel = after(deadlineMs, () => limit.abort())
+  try {
+    const either = signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal])
+    return await send({ signal: either })
+  } catch (error) {
+    const isLate = limit.signal.aborted && signal?.aborted !== true
+    throw isLate && isMultiverseError(error, 'ABORTED') ? tooLate(what, deadlineMs) : error
+  } finally {
+    cancel()
   }
 }
 
@@ -147,7 +183,8 @@ function exchange(
     const late = () => fail(unreachable(`${where} has not answered for ${ms} ms`))
     let timer = setTimeout(late, Math.min(ms, 2 ** 31 - 1))
     const cancel = () => {
-      if (cancelAt === null) return
+      // What cannot be called off goes on there; nobody waits for it here.
+      if (cancelAt === null) return fail(aborted(signal))
       socket.write(encodeFrame({ path: [cancelAt], data: new Uint8Array() }))
       clearTimeout(timer)
       timer = setTimeout(() => fail(aborted(signal)), CANCEL_MS)

@@ -13,6 +13,7 @@ import type {
   Origin,
   ProviderConfig,
   Snapshot,
+  SnapshotOptions,
 } from '../provider.ts'
 import {
   bool,
@@ -133,8 +134,8 @@ const link: Codec<LinkConfig> = record('link-config', {
 
 const origin: Codec<Origin> = record('origin', { url: string, blockNumber: count, blockHash: hex })
 
-/** Options without what cannot travel: a signal becomes the call's `cancel`. */
-type Sent<options> = Omit<options, 'signal'>
+/** Options without what cannot travel: a signal and a deadline become the call's `cancel`. */
+type Sent<options> = Omit<options, 'signal' | 'deadlineMs' | 'onOutput'>
 
 const createOptions: Codec<Sent<CreateOptions>> = mapped(
   record('create-options', {
@@ -150,6 +151,12 @@ const createOptions: Codec<Sent<CreateOptions>> = mapped(
     origin: origin ?? null,
   }),
   ({ seed, ...rest }) => ({ seed, ...present(rest) }),
+)
+
+const snapshotOptions: Codec<Sent<SnapshotOptions>> = mapped(
+  record('snapshot-options', { key: option(string) }),
+  ({ key }) => ({ key: key ?? null }),
+  present,
 )
 
 const branchOptions: Codec<Sent<BranchOptions>> = mapped(
@@ -266,7 +273,7 @@ export const FUNCTIONS = {
   receiveLinkConfig: define({ link }, unit),
   deleteLink: define({ link }, unit),
   create: define({ options: createOptions }, instance, true),
-  snapshot: define({ instanceId: string }, snapshot, true),
+  snapshot: define({ instanceId: string, options: snapshotOptions }, snapshot, true),
   forget: define({ snapshotId: string }, unit),
   branch: define({ snapshotId: string, count: u32, options: branchOptions }, list(instance), true),
   execute: define({ instanceId: string, code: string, options: executeOptions }, execution, true),

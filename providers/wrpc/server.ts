@@ -157,7 +157,8 @@ function handle(provider: WorldRuntimeProvider): Handlers {
     receiveLinkConfig: ({ link }) => nothing(provider.receiveLinkConfig(link)),
     deleteLink: ({ link }) => nothing(provider.deleteLink(link)),
     create: ({ options }, { signal }) => provider.create({ ...options, signal }),
-    snapshot: ({ instanceId }, { signal }) => provider.snapshot(instanceId, { signal }),
+    snapshot: ({ instanceId, options }, { signal }) =>
+      provider.snapshot(instanceId, { ...options, signal }),
     forget: ({ snapshotId }) => nothing(provider.forget(snapshotId)),
     branch: ({ snapshotId, count, options }, { signal }) =>
       provider.branch(snapshotId, count, { ...options, signal }),

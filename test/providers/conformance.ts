@@ -17,6 +17,8 @@ export type Dialect = {
   print: string
   /** Adds 1,000 to the counter, then fails with a message that has `broken` in it. */
   fail: string
+  /** Writes `out` at once, and never ends. */
+  printsAndStays: string
   neverEnds: string
   eatsMemory: string
   recurses: string
@@ -33,6 +35,8 @@ export type ConformanceOptions = {
   /** A new provider, not initialised. */
   create: () => Promise<WorldRuntimeProvider>
   dialect: Dialect
+  /** Whether what a program writes is heard only when it has ended. */
+  isHeardLate?: boolean
 }
 
 /** What a call that must fail rejects with; null when it does not. Handled from the start, so it may fail at any time. */
@@ -48,7 +52,7 @@ function ids(instances: { id: string }[]): string[] {
 }
 
 /** What every provider of worlds does; run it in a describe of the provider's own. */
-export function conformance({ create, dialect }: ConformanceOptions): void {
+export function conformance({ create, dialect, isHeardLate = false }: ConformanceOptions): void {
   let dataDir: string
   let provider: WorldRuntimeProvider
   const { add } = dialect
@@ -338,6 +342,21 @@ export function conformance({ create, dialect }: ConformanceOptions): void {
       await expect(provider.create({ seed: 2n, key: 'one' })).rejects.toMatchObject(invalid)
     })
 
+    it('give the same snapshot, also of a world that has gone on, until it is let go', async () => {
+      const [id, other] = [await born(), await born()]
+      await provider.execute(id, add(1))
+      const snapshot = () => provider.snapshot(id, { key: 'state' })
+      const [first, second] = await Promise.all([snapshot(), snapshot()])
+      expect(second).toEqual(first)
+      await provider.execute(id, add(1))
+      expect(await snapshot()).toEqual(first)
+      await expect(provider.snapshot(other, { key: 'state' })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      })
+      await provider.forget(first.id)
+      expect((await snapshot()).id).not.toBe(first.id)
+    })
+
     it('are free again after a failure', async () => {
       const lost = `0x${'cd'.repeat(32)}`
       const branch = () => provider.branch(lost, 1, { key: 'lost' })
@@ -400,6 +419,38 @@ export function conformance({ create, dialect }: ConformanceOptions): void {
       expect(await value(id, add(0))).toBe(2)
     })
 
+    it('is called off by its deadline, and has no effect', async () => {
+      const late = { code: 'DEADLINE_EXCEEDED', isRetryable: true }
+      const id = await born()
+      await provider.execute(id, add(1))
+      const { id: snapshotId } = await provider.snapshot(id)
+      const deadlineMs = 150
+      expect(await failure(provider.execute(id, dialect.neverEnds, { deadlineMs }))).toMatchObject(
+        late,
+      )
+      // What waits its turn is late as well.
+      const running = failure(provider.execute(id, dialect.neverEnds, { timeMs: 1_000 }))
+      expect(await failure(provider.snapshot(id, { deadlineMs }))).toMatchObject(late)
+      expect(await running).toMatchObject({ code: 'EXECUTION_TIMEOUT' })
+      expect(await value(id, add(1))).toBe(2)
+      for (const work of [
+        () => provider.create({ seed: 1n, deadlineMs: 0 }),
+        () => provider.snapshot(id, { deadlineMs: -1 }),
+        () => provider.branch(snapshotId, 1, { deadlineMs: Number.NaN }),
+        () => provider.execute(id, add(1), { deadlineMs: 0 }),
+        () => provider.forget(snapshotId, { deadlineMs: 0 }),
+        () => provider.merge([id], { winner: id }, { deadlineMs: 0 }),
+        () => provider.destroy(id, { deadlineMs: 0 }),
+      ])
+        await expect(work()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      const generous = { deadlineMs: 60_000 }
+      const children = ids(await provider.branch(snapshotId, 2, generous))
+      await provider.merge(children, { winner: children[0] ?? '' }, generous)
+      await provider.destroy(children[0] ?? '', generous)
+      await provider.forget(snapshotId, generous)
+      expect(ids(await provider.list())).toEqual([id])
+    })
+
     it('has either happened or not when its caller aborts it late', async () => {
       const id = await born()
       let done = 0
@@ -436,6 +487,34 @@ export function conformance({ create, dialect }: ConformanceOptions): void {
       const run = await provider.execute(await born(), dialect.print)
       expect(run).toMatchObject({ value: null, stdout: 'out\n', stderr: 'err\n', exitCode: 0 })
       expect(run.tookMs).toBeGreaterThan(0)
+    })
+
+    it('is heard, all of it, once', async () => {
+      const id = await born()
+      for (const code of [dialect.print, dialect.printsTooMuch]) {
+        const heard = { stdout: '', stderr: '' }
+        const run = await provider.execute(id, code, {
+          onOutput: ({ stream, text }) => void (heard[stream] += text),
+        })
+        expect(heard).toEqual({ stdout: run.stdout, stderr: run.stderr })
+      }
+    })
+
+    it.skipIf(isHeardLate)('is heard while the program runs', async () => {
+      const id = await born()
+      const controller = new AbortController()
+      const heard: unknown[] = []
+      const run = provider.execute(id, dialect.printsAndStays, {
+        signal: controller.signal,
+        timeMs: 60_000,
+        onOutput: (output) => {
+          heard.push(output)
+          controller.abort()
+        },
+      })
+      await expect(run).rejects.toMatchObject({ code: 'ABORTED' })
+      expect(heard).toEqual([{ stream: 'stdout', text: 'out\n' }])
+      expect(await value(id, add(1))).toBe(1)
     })
 
     it('is bounded', async () => {

@@ -53,6 +53,10 @@ export const evm: Dialect = {
     ...addition(1_000),
     { kind: 'call', data: `0x${reverting('broken\nin two lines')}` },
   ]),
+  printsAndStays: program([
+    { kind: 'print', text: 'out' },
+    { kind: 'call', data: '0x5b5f56' },
+  ]),
   neverEnds: bare('5b5f56', 'uint256'),
   eatsMemory: bare('6001631000000052', 'uint256'),
   recurses: program([

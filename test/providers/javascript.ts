@@ -11,6 +11,7 @@ export const javascript: Dialect = {
   time: 'Date.now()',
   print: 'console.log("out"); console.error("err")',
   fail: 'globalThis.count += 1000; throw new TypeError("broken\\nin two lines")',
+  printsAndStays: 'console.log("out"); for (;;);',
   neverEnds: 'for (;;) globalThis.count++',
   eatsMemory: 'for (const all = []; ; ) all.push(new Array(1000).fill(1))',
   recurses: '(function f() { f() })()',

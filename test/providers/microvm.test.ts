@@ -29,6 +29,7 @@ import { programCode } from '../../sdk/spec.ts'
 import { describeWithEngine, type Found } from '../helpers/engines.ts'
 import { conformance, failure } from './conformance.ts'
 import { javascript } from './javascript.ts'
+import { overSocket } from './overSocket.ts'
 import { python } from './python.ts'
 
 const run = promisify(execFile)
@@ -105,12 +106,18 @@ describeWithEngine('microvm', await find(), () => {
     conformance({
       create: async () => createMicrovmProvider({ entropy: 'recorded' }),
       dialect: javascript,
+      isHeardLate: true,
     })
+  })
+  describe.runIf(isDeep)('conformance over a socket', () => {
+    const create = overSocket(() => createMicrovmProvider({ entropy: 'recorded' }))
+    conformance({ create, dialect: javascript, isHeardLate: true })
   })
   describe.runIf(isDeep)('conformance in Python, with processes kept ready', () => {
     conformance({
       create: async () => createMicrovmProvider({ language: 'python', spares: 2 }),
       dialect: python,
+      isHeardLate: true,
     })
   })
 
@@ -419,7 +426,7 @@ def attempt(do):
  attempt(lambda: os.setuid(0)),
  attempt(lambda: os.kill(1, 9)),
  attempt(lambda: os.mknod('/tmp/disk', 0o60666, 0xfe00)),
- attempt(lambda: open('/sys/fs/cgroup/cgroup.procs', 'w')),
+ attempt(lambda: open('/proc/sysrq-trigger', 'w')),
  attempt(lambda: socket.create_connection(('1.1.1.1', 53), 2)),
  [name for _, name in socket.if_nameindex()], os.getuid()]`
         const [own, ...rest] = (await py(await born(), look)) as unknown[]

@@ -7,6 +7,7 @@ export const python: Dialect = {
   time: 'import time\ntime.time_ns() / 1e6',
   print: 'import sys\nprint("out")\nprint("err", file=sys.stderr)',
   fail: 'count = globals().get("count", 0) + 1000\nraise TypeError("broken\\nin two lines")',
+  printsAndStays: 'print("out", flush=True)\nwhile True: pass',
   neverEnds: 'while True: count = globals().get("count", 0) + 1',
   eatsMemory: 'hoard = []\nwhile True: hoard.append(bytearray(1000))',
   recurses: 'def recurse(): recurse()\nrecurse()',

@@ -22,7 +22,7 @@ import {
   string as text,
   uint8Array,
 } from 'fast-check'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { createQuickjsProvider } from '../../providers/quickjs/provider.ts'
 import { type Address, formatAddress, parseAddress } from '../../providers/wrpc/address.ts'
@@ -55,6 +55,7 @@ import { FUNCTIONS, INSTANCE } from '../../providers/wrpc/interface.ts'
 import { serveProvider, type Served } from '../../providers/wrpc/server.ts'
 import { conformance, failure } from './conformance.ts'
 import { javascript } from './javascript.ts'
+import { overSocket } from './overSocket.ts'
 
 const hex = (data: Uint8Array) => Buffer.from(data).toString('hex')
 
@@ -356,31 +357,9 @@ it('the WIT file says what the codecs do', async () => {
   expect(INSTANCE).toBe('multiverse:world-runtime/provider@0.1.0')
 })
 
-describe('quickjs over a socket', () => {
-  let folder: string
-  const served: Served[] = []
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'wrpc-'))
-  })
-  afterAll(async () => {
-    await Promise.all(served.map((each) => each.close()))
-    await rm(folder, { recursive: true })
-  })
-  const over = async (address: Address) => {
-    const one = await serveProvider(createQuickjsProvider(), address)
-    served.push(one)
-    return connectProvider(one.address)
-  }
-
-  describe('of unix', () => {
-    conformance({
-      create: () => over({ path: join(folder, `${served.length}.sock`) }),
-      dialect: javascript,
-    })
-  })
-  describe('of TCP', () => {
-    conformance({ create: () => over({ host: '127.0.0.1', port: 0 }), dialect: javascript })
-  })
+describe.each(['unix', 'tcp'] as const)('quickjs over %s', (transport) => {
+  const create = overSocket(() => createQuickjsProvider(), transport)
+  conformance({ create, dialect: javascript, isHeardLate: true })
 })
 
 describe('a connection', () => {

@@ -21,7 +21,7 @@ PORT = "/dev/vport0p1"
 VSOCK_PORT = 1024
 USER = 1000
 HOME = "/home/world"
-CGROUP = "/sys/fs/cgroup/world"
+MAX_PROCESSES = 128
 MAX_OUTPUT = 65_536
 MAX_RESULT = 1_048_576
 CHUNK = 65_536
@@ -74,9 +74,10 @@ def write_all(fd, data):
 
 
 def become_user():
-    """Gives up everything but one user's rights, within one group's limits."""
-    with open(CGROUP + "/cgroup.procs", "w") as processes:
-        processes.write("0")
+    """Gives up everything but one user's rights. When memory runs out, it is a user's process that goes."""
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
+    resource.setrlimit(resource.RLIMIT_NPROC, (MAX_PROCESSES, MAX_PROCESSES))
     os.setsid()
     os.setgroups([])
     os.setresgid(USER, USER, USER)
@@ -164,9 +165,9 @@ def bury(host, interpreters):
             return
         for interpreter in interpreters:
             if interpreter.pid == pid:
-                with open(CGROUP + "/memory.events") as events:
-                    was_killed = "oom_kill 0\n" not in events.read()
-                code = "OUT_OF_MEMORY" if was_killed else "PROGRAM_ERROR"
+                with open("/proc/vmstat") as events:
+                    has_memory = "oom_kill 0\n" in events.read()
+                code = "PROGRAM_ERROR" if has_memory else "OUT_OF_MEMORY"
                 host.write(encode({"error": {"code": code, "message": f"the {interpreter.name} interpreter ended"}}))
 
 
