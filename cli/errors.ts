@@ -24,6 +24,7 @@ const EXIT_BY_CODE: Record<string, number> = {
   INVALID_OPTION: EXIT.usage,
   INVALID_PATH: EXIT.usage,
   INVALID_QUESTION: EXIT.usage,
+  UNKNOWN_PROVIDER: EXIT.usage,
   AMBIGUOUS_QUESTION: EXIT.usage,
   UNKNOWN_WALLET: EXIT.usage,
   NO_WALLET: EXIT.usage,

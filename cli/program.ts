@@ -1,4 +1,5 @@
 import { Command, Help } from 'commander'
+import { registerAnalyticsCommands, registerProviderCommands } from './commands/analytics.ts'
 import { registerAnswerCommands } from './commands/answer.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
@@ -59,6 +60,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerLookCommands(registry)
   registerWalletCommands(registry)
   registerNetworkCommands(registry)
+  registerAnalyticsCommands(registry)
+  registerProviderCommands(registry)
   return program
 }
 

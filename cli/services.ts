@@ -98,9 +98,11 @@ const statusSchema = z.object({
 
 /** The analytics of the running stack, over HTTP. */
 export type AnalyticsApi = {
-  sql: (sql: string) => Promise<SqlAnswer>
+  sql: (sql: string, params?: readonly string[]) => Promise<SqlAnswer>
   /** The same as CSV text. */
   csv: (sql: string) => Promise<string>
+  /** The same as a Parquet file. */
+  parquet: (sql: string) => Promise<Uint8Array>
   /** How far the mirror has come. */
   status: () => Promise<z.infer<typeof statusSchema>>
 }
@@ -121,16 +123,18 @@ export function createAnalyticsApi(url: string): AnalyticsApi {
     return response
   }
   return {
-    async sql(sql) {
+    async sql(sql, params = []) {
       const response = await call('/sql', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ sql }),
+        body: JSON.stringify({ sql, params }),
       })
       return answerSchema.parse(await response.json())
     },
     csv: async (sql) =>
       (await call(`/sql?${new URLSearchParams({ q: sql, format: 'csv' }).toString()}`)).text(),
+    parquet: async (sql) =>
+      (await call(`/sql?${new URLSearchParams({ q: sql, format: 'parquet' }).toString()}`)).bytes(),
     status: async () => statusSchema.parse(await (await call('/status')).json()),
   }
 }

@@ -1,13 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { isMultiverseError } from '../sdk/errors.ts'
 import { isLocalChain } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
-import { acquireLock, type Lock } from '../sdk/node/lock.ts'
+import { acquireLock, acquireLockWithin } from '../sdk/node/lock.ts'
 import { createChainReader, requireDeployment } from './chain.ts'
 import { prepareFolder, schemaName } from './prepare.ts'
 import { type Relay, startRelay } from './relay.ts'
@@ -95,19 +93,6 @@ function startPonder(port: number, environment: Record<string, string>): ChildPr
     env: { ...inherited, ...environment, PONDER_TELEMETRY_DISABLED: 'true' },
     stdio: ['pipe', 'inherit', 'inherit'],
   })
-}
-
-/** @throws LOCKED when another process still holds it after `patienceMs` */
-async function acquireLockWithin(path: string, patienceMs: number): Promise<Lock> {
-  const until = Date.now() + patienceMs
-  for (;;) {
-    try {
-      return await acquireLock(path)
-    } catch (error) {
-      if (!isMultiverseError(error, 'LOCKED') || Date.now() >= until) throw error
-    }
-    await sleep(50)
-  }
 }
 
 async function stop(ponder: ChildProcess): Promise<void> {

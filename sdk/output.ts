@@ -250,6 +250,30 @@ export const sqlOutput = z.strictObject({
   rows: z.array(z.array(z.json())),
 })
 
+/** What a provider is, what it was called for, and what is linked to it. Times in milliseconds. */
+export const providerOutput = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  trit: z.int().nullable(),
+  status: z.string(),
+  capabilities: z.json(),
+  endpoint: z.string().nullable(),
+  auth: z.string().nullable(),
+  calls: z.int(),
+  failed: z.int(),
+  p95: z.number().nullable(),
+  lastCall: z.string().nullable(),
+  links: z.array(z.string()),
+})
+
+/** A plan of providers in the order in which they work. */
+export const planOutput = z.strictObject({
+  mode: z.string(),
+  members: z.array(z.strictObject({ id: z.string(), trit: z.int() })),
+  sum: z.int(),
+  conserved: z.boolean(),
+})
+
 const milliseconds = z.number()
 const wev = z.strictObject({
   /** Null when the optimum costs nothing. */
@@ -364,6 +388,8 @@ export type EventOutput = z.infer<typeof eventOutput>
 export type RedeemerOutput = z.infer<typeof redeemerOutput>
 export type RedeemersOutput = z.infer<typeof redeemersOutput>
 export type SqlOutput = z.infer<typeof sqlOutput>
+export type ProviderOutput = z.infer<typeof providerOutput>
+export type PlanOutput = z.infer<typeof planOutput>
 export type DemoOutput = z.infer<typeof demoOutput>
 export type UpOutput = z.infer<typeof upOutput>
 export type WalletOutput = z.infer<typeof walletOutput>

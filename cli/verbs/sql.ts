@@ -1,7 +1,8 @@
 import type { SqlOutput } from '../../sdk/output.ts'
 import { type CommonOptions, runningStack } from '../context.ts'
-import { type Result, table } from '../output.ts'
+import type { Result } from '../output.ts'
 import { createAnalyticsApi } from '../services.ts'
+import { describeRows } from './views.ts'
 
 export type SqlOptions = CommonOptions & { csv?: boolean }
 
@@ -13,16 +14,5 @@ export async function sqlVerb(sql: string, options: SqlOptions): Promise<Result<
     // As it came, but for the last line's end, which every output gets.
     return { json: null, text: (await analytics.csv(sql)).replace(/\n$/, ''), isRaw: true }
   const answer = await analytics.sql(sql)
-  const rows = answer.rows.map((row) =>
-    row.map((cell) =>
-      typeof cell === 'string' ? cell : cell === null ? '' : JSON.stringify(cell),
-    ),
-  )
-  return {
-    json: answer,
-    text: table(
-      rows,
-      answer.columns.map(({ name }) => name),
-    ),
-  }
+  return { json: answer, text: describeRows(answer) }
 }

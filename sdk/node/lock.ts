@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { MultiverseError } from '../errors.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMultiverseError, MultiverseError } from '../errors.ts'
 
 /** A held lock; releasing it twice is harmless. */
 export type Lock = { release(): Promise<void> }
@@ -39,6 +40,22 @@ export async function acquireLock(path: string): Promise<Lock> {
     }
   } finally {
     await rm(mine, { force: true })
+  }
+}
+
+/**
+ * The same, waiting for a holder that is about to end.
+ * @throws LOCKED when it still holds it after `patienceMs`
+ */
+export async function acquireLockWithin(path: string, patienceMs: number): Promise<Lock> {
+  const until = Date.now() + patienceMs
+  for (;;) {
+    try {
+      return await acquireLock(path)
+    } catch (error) {
+      if (!isMultiverseError(error, 'LOCKED') || Date.now() > until) throw error
+    }
+    await sleep(20)
   }
 }
 

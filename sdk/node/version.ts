@@ -1,10 +1,9 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { isMultiverseError, MultiverseError } from '../errors.ts'
+import { MultiverseError } from '../errors.ts'
 import { writeJson } from './files.ts'
-import { acquireLock } from './lock.ts'
+import { acquireLockWithin } from './lock.ts'
 
 /** Marks a folder as a data folder, and says in which layout it is. */
 export const MARKER = 'multiverse.json'
@@ -33,7 +32,7 @@ const markerSchema = z.object({ version: z.int().positive() })
  */
 export async function upgradeDataFolder(dataDir: string): Promise<void> {
   if ((await readVersion(dataDir)) === DATA_VERSION) return
-  const lock = await acquireWithin(join(dataDir, `${MARKER}.lock`), PATIENCE_MS)
+  const lock = await acquireLockWithin(join(dataDir, `${MARKER}.lock`), PATIENCE_MS)
   try {
     // Another process may have done it meanwhile.
     for (let version = await readVersion(dataDir); version < DATA_VERSION; version++) {
@@ -71,17 +70,5 @@ function versionIn(text: string): number | undefined {
     return markerSchema.safeParse(JSON.parse(text)).data?.version
   } catch {
     return undefined
-  }
-}
-
-async function acquireWithin(path: string, patienceMs: number) {
-  const until = Date.now() + patienceMs
-  for (;;) {
-    try {
-      return await acquireLock(path)
-    } catch (error) {
-      if (!isMultiverseError(error, 'LOCKED') || Date.now() > until) throw error
-    }
-    await sleep(20)
   }
 }

@@ -1,0 +1,63 @@
+import { z } from 'zod'
+import { MultiverseError } from '../../sdk/errors.ts'
+import { type ProviderOutput, providerOutput } from '../../sdk/output.ts'
+import { withAnalytics } from '../analytics.ts'
+import type { CommonOptions } from '../context.ts'
+import { plain, type Result, table } from '../output.ts'
+import { signed } from './select.ts'
+
+const PROVIDER = `
+  SELECT json_object(
+    'id', p.provider_id, 'name', p.name, 'trit', p.trit, 'status', p.status, 'capabilities', p.capabilities,
+    'endpoint', p.api_endpoint, 'auth', p.auth_method,
+    'calls', coalesce(c.calls, 0), 'failed', coalesce(c.failed, 0), 'p95', c.p95, 'lastCall', c.last::VARCHAR,
+    'links', coalesce(l.links, [])) AS document
+  FROM runtime_providers p
+  LEFT JOIN (
+    SELECT provider_id, count(*) AS calls, max(invoked_at) AS last, quantile_cont(latency_ms, 0.95) AS p95,
+           count(*) FILTER (json_extract(output_result, '$.error') IS NOT NULL) AS failed
+    FROM provider_invocations GROUP BY provider_id
+  ) c USING (provider_id)
+  LEFT JOIN (
+    SELECT target_provider AS provider_id, list(source_component ORDER BY source_component) AS links
+    FROM provider_links GROUP BY target_provider
+  ) l USING (provider_id)
+  WHERE p.provider_id = $1`
+
+const documentSchema = z.string().transform((text) => providerOutput.parse(JSON.parse(text)))
+
+/**
+ * Shows one provider. Exit code 1 when it is not available.
+ * @throws UNKNOWN_PROVIDER (exit code 2), NO_STACK
+ */
+export async function providerStatusVerb(
+  id: string,
+  options: CommonOptions,
+): Promise<Result<ProviderOutput>> {
+  return withAnalytics(options, async (analytics) => {
+    const { rows } = await analytics.sql(PROVIDER, [id])
+    if (rows[0] === undefined)
+      throw new MultiverseError(
+        'UNKNOWN_PROVIDER',
+        `no provider ${plain(id)}: \`multiverse providers-list\` names them`,
+      )
+    const found = documentSchema.parse(rows[0][0])
+    return { json: found, text: describe(found), exitCode: found.status === 'available' ? 0 : 1 }
+  })
+}
+
+function describe(provider: ProviderOutput): string {
+  const { calls, failed, p95, lastCall, links } = provider
+  return table([
+    ['provider', `${provider.id} (${provider.name})`],
+    ['status', provider.status],
+    ['trit', provider.trit === null ? 'none' : signed(provider.trit)],
+    ['endpoint', provider.endpoint ?? 'this machine'],
+    ['credentials', provider.auth ?? 'none needed'],
+    ['capabilities', JSON.stringify(provider.capabilities)],
+    ['calls', `${calls}, ${failed} failed`],
+    ['95th percentile', p95 === null ? '' : `${p95.toFixed(1)} ms`],
+    ['last call', lastCall ?? 'never'],
+    ['links', links.join(', ') || 'none'],
+  ])
+}
