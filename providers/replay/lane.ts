@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 
 /** What a world did, and what it claims that this made of it. */
@@ -18,6 +19,8 @@ export const laneSchema = z.strictObject({
         stateRoot: z.string(),
         /** What the step answered, as the world said; not compared when absent. */
         value: z.json().optional(),
+        /** SHA-256 of the answer's JSON text, for whoever does not keep answers: {@link hashValue}. */
+        valueHash: z.string().optional(),
       }),
     )
     .min(1)
@@ -30,7 +33,7 @@ export const laneSchema = z.strictObject({
 
 export type Lane = z.infer<typeof laneSchema>
 /** What is claimed of a step. */
-export type Claim = Pick<Lane['steps'][number], 'stateRoot' | 'value'>
+export type Claim = Pick<Lane['steps'][number], 'stateRoot' | 'value' | 'valueHash'>
 /** What became of a step when it was done again. */
 export type Redone =
   | { kind: 'done'; stateRoot: string; value: unknown }
@@ -54,3 +57,8 @@ export type Verdict =
     }
   /** Two re-executions differ from each other at this step: the world is not one that can be verified so. */
   | { kind: 'undecided'; step: number; computed: Redone[]; tookMs: number }
+
+/** Stands for an answer in a claim. It tells apart what `JSON.stringify` does. */
+export function hashValue(value: unknown): string {
+  return `0x${hash('sha256', JSON.stringify(value) ?? '', 'hex')}`
+}

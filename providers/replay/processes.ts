@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { createGate } from '../host/gate.ts'
 import type { Redone } from './lane.ts'
-import { notice, type Notice, type Order, type Task } from './protocol.ts'
+import { notice, type Notice, type Order, type Source, type Task } from './protocol.ts'
 
 /** Processes that do lanes again, one at a time each. */
 export type Processes = {
@@ -17,8 +17,8 @@ export type Processes = {
     next: (step: number, redone: Redone) => boolean,
     options: { signal: AbortSignal; stepMs: number },
   ) => Promise<void>
-  /** Has a process ready. */
-  prepare: () => Promise<void>
+  /** Has a process ready; with sources all of them, which go on to open these while they wait for tasks. */
+  prepare: (sources?: readonly Source[]) => Promise<void>
   close: () => Promise<void>
 }
 
@@ -59,7 +59,7 @@ export function createProcesses(max: number): Processes {
 
   function start(): Process {
     const child = fork(WORKER, [], {
-      env: {},
+      env: environment(),
       execArgv: [],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })
@@ -90,6 +90,10 @@ export function createProcesses(max: number): Processes {
       enter(async () => {
         signal.throwIfAborted()
         const worker = await acquire()
+        if (signal.aborted) {
+          idle.push(worker)
+          throw signal.reason
+        }
         const task: Task = { ...given, id: ++count }
         try {
           await carry(worker, task, next, signal, stepMs)
@@ -104,10 +108,16 @@ export function createProcesses(max: number): Processes {
         }
       }),
 
-    prepare: async () => {
-      await enter(async () => {
-        idle.push(await acquire())
-      })
+    prepare: async (sources = []) => {
+      const started = await Promise.allSettled(
+        Array.from({ length: sources.length > 0 ? max : 1 }, () => enter(acquire)),
+      )
+      for (const each of started) {
+        if (each.status === 'rejected') throw each.reason
+        for (const source of sources)
+          each.value.child.send({ kind: 'open', source } satisfies Order)
+        idle.push(each.value)
+      }
     },
 
     close: async () => {
@@ -121,6 +131,16 @@ export function createProcesses(max: number): Processes {
       idle.length = 0
     },
   }
+}
+
+/** What engines are found by, and where they keep what is made once for the whole machine. No secret is passed on. */
+function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    ['PATH', 'HOME', 'XDG_CACHE_HOME', 'TMPDIR', 'NODE_COMPILE_CACHE'].flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
 }
 
 /** A task that ended with an error, and left its process well. */

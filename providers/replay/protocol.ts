@@ -1,10 +1,17 @@
 import { z } from 'zod'
+import type { Limits } from '../provider.ts'
 import type { Lane } from './lane.ts'
 
 // What a verifier's process and this one say to each other.
 
 /** How a process makes a provider: by its name, or by a module that exports `createProvider`. */
-export type Source = { id: string; module: string | null; dataDir: string }
+export type Source = {
+  id: string
+  module: string | null
+  dataDir: string
+  /** The provider's own, as where the lanes ran; null for its defaults. */
+  limits: Limits | null
+}
 
 export type Task = {
   id: number
@@ -14,8 +21,11 @@ export type Task = {
   limits: { timeMs?: number; memoryBytes?: number }
 }
 
-/** What a process is told: to do a task, or to leave off. */
-export type Order = ({ kind: 'task' } & Task) | { kind: 'stop'; id: number }
+/** What a process is told: to do a task, to leave off, or to open a provider before there is a task that needs it. */
+export type Order =
+  | ({ kind: 'task' } & Task)
+  | { kind: 'stop'; id: number }
+  | { kind: 'open'; source: Source }
 
 /** What a process tells: it can begin; a step was done; the task is over; it could not begin at all. */
 export const notice = z.discriminatedUnion('kind', [

@@ -1,17 +1,22 @@
 import { availableParallelism } from 'node:os'
 import { MultiverseError } from '../../sdk/errors.ts'
+import type { Limits } from '../provider.ts'
 import { createWorkloads, type VerbOptions, type Working } from '../workload.ts'
 import { type Lane, laneSchema, type Verdict } from './lane.ts'
 import { createProcesses, type Processes } from './processes.ts'
+import type { Source } from './protocol.ts'
 import { type Claimant, dispute, type Redo, sample, type Sampled, verify } from './verify.ts'
 
 /** How a verifier uses this machine, and where it finds what it verifies. */
 export type ReplayOptions = {
   /**
-   * By the worlds' provider: the folder its snapshots are in, and a module to make it with that exports `createProvider`;
-   * null makes it by its name.
+   * By the worlds' provider: the folder its snapshots are in, its limits unless they are its defaults, and a module to make
+   * it with that exports `createProvider`, unless it is made by its name. Limits bound what a lane may ask for: with lower
+   * ones than the lane ran under, its steps may fail.
    */
-  worlds: Readonly<Record<string, { dataDir: string; module?: string }>>
+  worlds: Readonly<Record<string, { dataDir: string; limits?: Limits; module?: string }>>
+  /** Providers that every process opens at the start, so that the first lane does not wait for it. */
+  ready?: readonly string[]
   /** Processes that do lanes again; by default one for each core. */
   processes?: number
   /** What a step may take beyond its own time limit before its process is given up, milliseconds. */
@@ -45,17 +50,23 @@ const STEP_MS = 60_000
 /** A verifier that does lanes again from where they began, in a fresh world in another process. */
 export function createReplayProvider({
   worlds,
+  ready = [],
   processes: count = availableParallelism(),
   graceMs = GRACE_MS,
 }: ReplayOptions): Verifier {
   let processes: Processes | null = null
 
+  function sourceOf(id: string): Source {
+    const found = Object.hasOwn(worlds, id) ? worlds[id] : undefined
+    if (found === undefined)
+      throw new MultiverseError('UNKNOWN_PROVIDER', `nothing is known of worlds of ${id}`)
+    const { dataDir, module = null, limits = null } = found
+    return { id, module, dataDir, limits }
+  }
+
   const redoing =
     (signal: AbortSignal): Redo =>
     async ({ worlds: id, from, limits = {} }, codes, next) => {
-      const found = Object.hasOwn(worlds, id) ? worlds[id] : undefined
-      if (found === undefined)
-        throw new MultiverseError('UNKNOWN_PROVIDER', `nothing is known of worlds of ${id}`)
       if (processes === null)
         throw new MultiverseError('NOT_INITIALIZED', 'replay is not initialised')
       const { timeMs, memoryBytes } = limits
@@ -63,7 +74,7 @@ export function createReplayProvider({
         ...(timeMs === undefined ? {} : { timeMs }),
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
       }
-      const source = { id, module: found.module ?? null, dataDir: found.dataDir }
+      const source = sourceOf(id)
       const stepMs = (timeMs ?? STEP_MS) + graceMs
       const task = { source, from, codes: [...codes], limits: bounds }
       await processes.perform(task, next, { signal, stepMs })
@@ -88,7 +99,7 @@ export function createReplayProvider({
     open: async () => {
       const opened = createProcesses(count)
       try {
-        await opened.prepare()
+        await opened.prepare(ready.map(sourceOf))
       } catch (error) {
         await opened.close()
         throw error

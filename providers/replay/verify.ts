@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { splitmix64Stream } from '../../sdk/gf3.ts'
 import { bisect } from './bisect.ts'
-import type { Claim, Lane, Redone, Verdict } from './lane.ts'
+import { type Claim, hashValue, type Lane, type Redone, type Verdict } from './lane.ts'
 
 /** Does a lane's codes in a fresh world; gives each step as it ends, and stops when `next` says so. */
 export type Redo = (
@@ -153,7 +153,8 @@ function isEqual(claim: Claim, redone: Redone | undefined): boolean {
   return (
     redone?.kind === 'done' &&
     redone.stateRoot === claim.stateRoot &&
-    (claim.value === undefined || isDeepStrictEqual(claim.value, redone.value))
+    (claim.value === undefined || isDeepStrictEqual(claim.value, redone.value)) &&
+    (claim.valueHash === undefined || claim.valueHash === hashValue(redone.value))
   )
 }
 
@@ -164,8 +165,12 @@ function isSame(one: Redone, other: Redone): boolean {
   return one.stateRoot === other.stateRoot && isDeepStrictEqual(one.value, other.value)
 }
 
-function pick({ stateRoot, value }: Claim): Claim {
-  return value === undefined ? { stateRoot } : { stateRoot, value }
+function pick({ stateRoot, value, valueHash }: Claim): Claim {
+  return {
+    stateRoot,
+    ...(value === undefined ? {} : { value }),
+    ...(valueHash === undefined ? {} : { valueHash }),
+  }
 }
 
 function codesOf(steps: Lane['steps']): string[] {

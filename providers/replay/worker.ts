@@ -17,6 +17,8 @@ let current: { id: number; over: AbortController } | null = null
 process.on('message', (message) => {
   const order = message as Order
   if (order.kind === 'task') void perform(order)
+  // Why it does not open is said to the task that needs it.
+  else if (order.kind === 'open') open(order.source).catch(() => undefined)
   else if (current?.id === order.id) current.over.abort()
 })
 process.once('disconnect', () => {
@@ -66,17 +68,19 @@ function open(source: Source): Promise<WorldRuntimeProvider> {
   const key = JSON.stringify(source)
   const opened = providers.get(key) ?? make(source)
   providers.set(key, opened)
+  // What failed to open may open the next time.
+  opened.catch(() => providers.delete(key))
   return opened
 }
 
-async function make({ id, module, dataDir }: Source): Promise<WorldRuntimeProvider> {
+async function make({ id, module, dataDir, limits }: Source): Promise<WorldRuntimeProvider> {
   const provider =
     module === null
       ? await createProvider(id)
       : await ((await import(module)) as { createProvider: typeof createProvider }).createProvider(
           id,
         )
-  await provider.init({ dataDir })
+  await provider.init(limits === null ? { dataDir } : { dataDir, limits })
   return provider
 }
 
