@@ -53,6 +53,33 @@ export function closePlan(plan: Plan, roles: Roles = LOCAL_ROLES): Plan {
   return plan
 }
 
+/** Who does what in a pipeline over worlds. */
+export type Cast = {
+  /** The provider that the seed's algorithm names. */
+  primary: string
+  generator: string
+  /** Null when nobody asked to optimise: its trit is 0, so that nothing is missing. */
+  optimizer: string | null
+  verifier: string
+  /** Integer sum of the trits of those who take part. */
+  gf3Sum: number
+  /** What was missing from the plan as it was asked for; the cast has it. 0 when nothing was. */
+  debt: Trit
+}
+
+/**
+ * Casts a pipeline: the seed's selection with no need dropped, and closed. Every verse runs in a world whatever else is asked
+ * for, so there is always a generator, and always the verifier that pays for it.
+ */
+export function castPipeline(needs: Needs, roles: Roles = LOCAL_ROLES): Cast {
+  const open = selectProviders(needs, roles)
+  const { coordinator, generator, validator } = roles
+  const optimizer = needs.optimize ? coordinator : null
+  const { sum } = gf3([TRITS.generator, ...(optimizer ? [TRITS.coordinator] : []), TRITS.validator])
+  const { primary, debt } = open
+  return { primary, generator, optimizer, verifier: validator, gf3Sum: sum, debt }
+}
+
 /** A plan that is chosen by its name, and closed. */
 export type ModePlan = Gf3 & {
   mode: string

@@ -31,7 +31,12 @@ export function gf3(trits: readonly Trit[]): Gf3 {
 
 /** The trit that closes an open bundle: residue 0 needs 0, 1 needs -1, 2 needs +1. */
 export function completion(trits: readonly Trit[]): Trit {
-  const r = residue(gf3(trits).sum)
+  return completionOf(gf3(trits).sum)
+}
+
+/** The trit that closes a bundle of this sum. */
+export function completionOf(sum: number): Trit {
+  const r = residue(sum)
   return r === 0 ? 0 : r === 1 ? -1 : 1
 }
 

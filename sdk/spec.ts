@@ -176,8 +176,9 @@ export const PYTHON = '#!/usr/bin/env python3'
 
 const CODE: Record<NonNullable<Spec['language']>, (program: string, input: string) => string> = {
   javascript: (program, input) => `(async function (input) {${program}\n})(${input})`,
-  // JSON text in a JSON string is a Python literal too. Lines inside of strings are indented with the rest.
+  // JSON text in a JSON string is a Python literal too. Lines inside of strings are indented with the rest. What the program was
+  // given stays in the world, so that verses whose programs leave nothing behind are in different states all the same.
   python: (program, input) =>
-    `${PYTHON}\nimport json\ndef program(input):\n${program.replaceAll(/^/gm, '    ')}\nprogram(json.loads(${JSON.stringify(input)}))`,
+    `${PYTHON}\nimport json\ndef program(input):\n${program.replaceAll(/^/gm, '    ')}\nprogram(given := json.loads(${JSON.stringify(input)}))`,
   evm: (program, input) => `{"input":${input},"program":${program}}`,
 }
