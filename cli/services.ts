@@ -20,13 +20,21 @@ const partitionSchema = z.object({
       outcome: z.number(),
       name: z.string(),
       trit: z.union([z.literal(-1), z.literal(0), z.literal(1)]),
-      provider: z.string(),
+      provider: z.string().nullable(),
       /** The world's name at its keeper. */
       entityId: z.string(),
       verseId: hex,
       stateRoot: hex.nullable(),
       /** 18-decimal fixed point, as an integer. */
       cost: z.string().nullable(),
+      isVerified: z.boolean(),
+      /** The providers that succeeded for the verse, and what their trits sum to. */
+      lane: z.object({
+        providers: z.array(z.string()),
+        sum: z.number(),
+        conserved: z.boolean(),
+        debt: z.number(),
+      }),
     }),
   ),
   probabilities: z.array(z.string()),
@@ -35,6 +43,7 @@ const partitionSchema = z.object({
     snapshotMs: z.number().nullable(),
     branchMs: z.number().nullable(),
     executeMs: z.number().nullable(),
+    verifyMs: z.number().nullable(),
     reportMs: z.number().nullable(),
     blockToReportMs: z.number().nullable(),
   }),

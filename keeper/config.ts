@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { providerIds } from '../providers/registry.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import { checkKeySettings, keyVariables } from '../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../sdk/node/lifecycle.ts'
@@ -18,6 +19,10 @@ export type Config = {
   databaseUrl: string | null
   /** Partitions worked on at the same time. */
   concurrency: number
+  /** Backends of worlds, in order of preference: the first that runs a spec's language runs its worlds. */
+  providers: readonly string[]
+  /** New worlds kept ready of each backend that boots slowly. */
+  warmWorlds: number
   /** Milliseconds that one run of code in a world may take. */
   worldTimeMs: number
   /** Megabytes that a world may use. */
@@ -51,6 +56,15 @@ const url = (protocols: string[]) =>
     `a URL that begins with ${protocols.map((each) => `${each}//`).join(' or ')}`,
   )
 
+const namesOf = (text: string) => text.split(',').map((name) => name.trim())
+
+function checkProviders(names: readonly string[], context: z.RefinementCtx): void {
+  if (names.every((name) => providerIds.includes(name)) && new Set(names).size === names.length)
+    return
+  const message = `different names from ${providerIds.join(', ')}, with commas between them`
+  context.addIssue({ code: 'custom', message })
+}
+
 const flag = z.literal(['0', '1'], 'must be 0 or 1').transform((value) => value === '1')
 
 const schema = z.object({
@@ -61,6 +75,8 @@ const schema = z.object({
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),
   KEEPER_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   KEEPER_CONCURRENCY: whole('a number of partitions', 1, 256).default(8),
+  KEEPER_PROVIDERS: z.string().default('quickjs').transform(namesOf).superRefine(checkProviders),
+  KEEPER_WARM_WORLDS: whole('a number of worlds', 0, 64).default(1),
   KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(10_000),
   KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
   KEEPER_IPFS_GATEWAY: url(['http:', 'https:']).optional(),
@@ -105,6 +121,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     pollMs: data.KEEPER_POLL_MS ?? null,
     databaseUrl: data.KEEPER_DATABASE_URL ?? null,
     concurrency: data.KEEPER_CONCURRENCY,
+    providers: data.KEEPER_PROVIDERS,
+    warmWorlds: data.KEEPER_WARM_WORLDS,
     worldTimeMs: data.KEEPER_WORLD_TIME_MS,
     worldMemoryMb: data.KEEPER_WORLD_MEMORY_MB,
     ipfsGateway: data.KEEPER_IPFS_GATEWAY ?? null,

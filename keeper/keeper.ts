@@ -1,10 +1,6 @@
-import { join } from 'node:path'
 import type { LocalAccount } from 'viem'
-import { journalled } from '../providers/invocation.ts'
-import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
-import { createProvider } from '../providers/registry.ts'
+import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
-import type { JournalEvent } from '../sdk/journal.ts'
 import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
@@ -14,12 +10,15 @@ import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createAnswerJobs } from './jobs/answers.ts'
 import { createNames } from './jobs/key.ts'
+import { balancesOf, createLanes, laneVerses } from './jobs/lanes.ts'
 import { createKeyedLock } from './jobs/lock.ts'
 import { createPartitionJobs, type PartitionJobs } from './jobs/partition.ts'
+import { createPipeline, type Pipeline } from './jobs/pipeline.ts'
 import { createVerseIndex } from './jobs/verses.ts'
 import { createWorlds } from './jobs/worlds.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { employ, openBackends } from './providers.ts'
 import { createSpecLoader } from './specs.ts'
 import { createAnswerStore } from './store/answers.ts'
 import { createChainStore } from './store/chain.ts'
@@ -49,12 +48,10 @@ export type KeeperOptions = {
   /** It cannot go on: another chain, for one. It is to be stopped. */
   onFatal: (error: MultiverseError) => void
   log: Log
+  /** Opens the providers that it is configured with; by default those of the registry. */
+  open?: typeof openBackends
 }
 
-/** The only backend so far; also the folder of its own in the worlds' folder. */
-const PROVIDER = 'quickjs'
-/** On whose behalf worlds run. */
-const COMPONENT = 'keeper'
 /** Blocks remembered, to tell how far a reorganisation goes back. */
 const WINDOW_SIZE = 128
 /** Blocks of history asked for at once. */
@@ -109,9 +106,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       config.databaseUrl === null
         ? openFolder(paths.keeper, log)
         : openServer(config.databaseUrl, log),
-      openProvider(join(paths.worlds, PROVIDER), {
-        timeMs: config.worldTimeMs,
-        memoryBytes: config.worldMemoryMb * 2 ** 20,
+      (options.open ?? openBackends)({
+        ids: config.providers,
+        folder: paths.worlds,
+        limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
       }),
     ])
     if (opening.status === 'fulfilled') open.push(() => opening.value.close())
@@ -127,8 +125,14 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     open.push(() => journal.flush())
     const queue = await createQueue(db)
     const verses = createVerseIndex()
-    const provider = journalled(providing.value, journal.defer, { verseOf: verses.of })
-    for (const event of await introduce(provider)) journal.defer(event)
+    const providers = await employ(providing.value, {
+      write: journal.defer,
+      verses,
+      warmWorlds: config.warmWorlds,
+      onCreated: (provider, start, ms) => metrics.created(provider, start, ms),
+      onError: (error) => log.warn(errorFields(error), 'world.unready'),
+    })
+    for (const event of providers.introductions) journal.defer(event)
 
     const chain = createChainStore({
       db,
@@ -146,15 +150,15 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const locked = createKeyedLock()
     const names = createNames(identity.keeperId)
     const worlds = createWorlds({
-      provider,
-      component: COMPONENT,
+      providers,
       verses,
       partitions,
       names,
       locked,
-      ensureExecuted: (key) => partitionJobs.ensureExecuted(key),
+      ensureExecuted: (key) => pipeline.ensureExecuted(key),
       log,
     })
+    const lanes = createLanes({ providers, worlds, write: journal.defer, log })
     const metrics = createMetrics({
       headBlock: () => chain.view().head?.number ?? null,
       headTime: () => chain.view().head?.timestamp ?? null,
@@ -179,25 +183,40 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const shared = {
       rpc,
       chain,
-      specs,
       answers,
       queue,
       sender,
-      loadSpec,
       confirmations,
       isStopping: () => isStopping,
       log,
     }
+    const pipeline: Pipeline = createPipeline({
+      partitions,
+      specs,
+      worlds,
+      lanes,
+      loadSpec,
+      metrics,
+      log,
+    })
     const partitionJobs: PartitionJobs = createPartitionJobs({
       ...shared,
       partitions,
       worlds,
+      pipeline,
+      journal,
       names,
       locked,
       notebook: addresses.worlds,
       metrics,
     })
-    const answerJobs = createAnswerJobs({ ...shared, db, multiverse: addresses.multiverse })
+    const answerJobs = createAnswerJobs({
+      ...shared,
+      db,
+      specs,
+      loadSpec,
+      multiverse: addresses.multiverse,
+    })
 
     const follower = followChain({
       rpc,
@@ -219,18 +238,21 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       sender
         .rebroadcast()
         .catch((error: unknown) => log.warn(errorFields(error), 'rebroadcast.failed'))
-    const show = (record: PartitionRecord) => partitionView(record, provider.id, names)
+    const show = async (records: readonly PartitionRecord[]) => {
+      const balances = balancesOf(await journal.calls(records.flatMap(laneVerses)))
+      return records.map((record) => partitionView(record, balances, names))
+    }
 
     service = {
       notReady: () => notReady(follower, db),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       journal: (after, limit) => journal.page(after, limit),
       answer: (question, outcome) => answerJobs.give(question, outcome),
-      worlds: async () => worlds.list().map((world) => ({ ...world, provider: provider.id })),
-      partitions: async () => (await partitions.list()).map(show),
+      worlds: async () => worlds.list(),
+      partitions: async () => show(await partitions.list()),
       partition: async (parent, question) => {
         const record = await partitions.find(parent, question)
-        return record && show(record)
+        return record && (await show([record]))[0]!
       },
       status: async () => ({
         ...identity,
@@ -257,6 +279,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       await queue.work('partition', config.concurrency, partitionJobs.run)
       await queue.work('answer', ANSWER_CONCURRENCY, answerJobs.run)
       await chain.wakeOpen()
+      providers.warm(BigInt(DEFAULT_SEED))
       log.info({ head: chain.view().head?.number, port: http.port }, 'keeper.ready')
     })
     working.catch((error: unknown) => {
@@ -272,7 +295,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         await follower.stop()
         await working.catch(() => {})
         // Programs that run are cut off; their steps are intended and will be done again.
-        await provider.shutdown()
+        await providers.shutdown()
         await queue.stop()
         await close()
         log.info({}, 'keeper.stopped')
@@ -282,38 +305,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     await close()
     throw error
   }
-}
-
-async function openProvider(dataDir: string, limits: Limits): Promise<WorldRuntimeProvider> {
-  const provider = await createProvider(PROVIDER)
-  await provider.init({ dataDir, limits })
-  return provider
-}
-
-/** Links the keeper to a provider, so that its worlds may use it. Gives what the journal should say of both. */
-async function introduce(provider: WorldRuntimeProvider): Promise<JournalEvent[]> {
-  const { id, name, trit } = provider
-  const link = { source: COMPONENT, target: id, name: 'default', config: {} }
-  await provider.receiveLinkConfig(link)
-  return [
-    {
-      kind: 'provider.registered',
-      providerId: id,
-      name,
-      trit,
-      capabilities: { ...provider.capabilities() },
-      apiEndpoint: null,
-      authMethod: null,
-      status: 'available',
-    },
-    {
-      kind: 'link.put',
-      linkId: `${COMPONENT}-${id}-default`,
-      sourceComponent: COMPONENT,
-      targetProvider: id,
-      linkConfig: {},
-    },
-  ]
 }
 
 /** Why current data cannot be served; null when it can. */

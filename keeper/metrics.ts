@@ -6,6 +6,8 @@ export type Metrics = {
   step(name: string): () => void
   /** A partition was reported so many milliseconds after its push-down's block was seen. */
   reported(blockToReportMs: number): void
+  /** A new world was there after its partition waited so many milliseconds for it; a warm one had been made before. */
+  created(provider: string, start: 'cold' | 'warm', ms: number): void
   transaction(state: string): void
   /** All figures in Prometheus' text format. */
   text(): Promise<string>
@@ -36,6 +38,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   const reports = new Histogram({
     name: 'keeper_block_to_report_seconds',
     help: 'From the first sight of the block of a push-down to the mined report.',
+    buckets: seconds,
+    registers,
+  })
+  const creations = new Histogram({
+    name: 'keeper_world_create_seconds',
+    help: 'What a partition waited for a new world; warm ones had been made before.',
+    labelNames: ['provider', 'start'],
     buckets: seconds,
     registers,
   })
@@ -80,6 +89,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     step: (step) => steps.startTimer({ step }),
     reported: (blockToReportMs) => reports.observe(blockToReportMs / 1_000),
+    created: (provider, start, ms) => creations.observe({ provider, start }, ms / 1_000),
     transaction: (state) => transactions.inc({ state }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -34,13 +34,22 @@ const everyday: Suite[] = [
   },
   {
     name: 'engines',
-    run: () => vitest(['test/providers/gvisor', 'test/providers/microvm', '--no-file-parallelism']),
+    run: () =>
+      vitest([
+        'test/providers/gvisor',
+        'test/providers/microvm',
+        'test/e2e/engines',
+        '--no-file-parallelism',
+      ]),
     optIn: 'needs gVisor and QEMU: apt-get install runsc qemu-system-x86, then npm test -- engines',
   },
   { name: 'keeper', run: () => vitest(['test/keeper']) },
   { name: 'indexer', run: () => vitest(['test/indexer']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
-  { name: 'e2e', run: () => vitest(['test/e2e', '--no-file-parallelism']) },
+  {
+    name: 'e2e',
+    run: () => vitest(['test/e2e', '--exclude=test/e2e/engines*', '--no-file-parallelism']),
+  },
 ]
 
 const stateful = [

@@ -295,7 +295,7 @@ const scenarioFields = {
       verse: word,
       name: z.string(),
       trit: z.int(),
-      provider: z.string(),
+      provider: z.string().nullable(),
       stateRoot: hex.nullable(),
       cost: decimal.nullable(),
     }),
@@ -304,7 +304,19 @@ const scenarioFields = {
   winner: z.string().nullable(),
   outcome: z.string(),
   wev,
-  gf3: z.strictObject({ sum: z.int(), conserved: z.boolean() }),
+  /** From the keeper's journal: the providers that succeeded for each verse. `sum` is that of all lanes. */
+  gf3: z.strictObject({
+    sum: z.int(),
+    conserved: z.boolean(),
+    lanes: z.array(
+      z.strictObject({
+        verse: hex,
+        providers: z.array(z.string()),
+        sum: z.int(),
+        conserved: z.boolean(),
+      }),
+    ),
+  }),
   balances: z.strictObject({ before: books, after: books }),
   conserved: z.boolean(),
   timings: z.strictObject({

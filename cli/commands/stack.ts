@@ -5,6 +5,7 @@ import { OUTCOMES } from '../scenario/spec.ts'
 import type { DemoOptions } from '../verbs/demo.ts'
 import { type SqlOptions, sqlVerb } from '../verbs/sql.ts'
 import type { UpOptions } from '../verbs/up.ts'
+import { PROVIDERS } from '../stack/worlds.ts'
 import { integerFrom } from './options.ts'
 
 /** Verbs that start a stack, or ask what runs in one. */
@@ -17,6 +18,11 @@ export function registerStackCommands({ verb, progress, finish, signal }: Regist
           .default('optimal'),
       )
       .option('--degree <d>', 'degree of the latency x^d, 1 to 4', integerFrom(1, 4), 1)
+      .addOption(
+        new Option('--provider <provider>', 'what worlds run in')
+          .choices(PROVIDERS)
+          .default('quickjs'),
+      )
 
   scenarioVerb('up', 'start chain, contracts, keeper and indexer, and stay up until Ctrl-C')
     .option('--fresh', 'begin anew: removes what the stack keeps in the data folder')

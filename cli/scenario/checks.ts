@@ -71,7 +71,11 @@ function flat(books: Books, name: keyof Books): bigint[] {
 
 function checkTrits({ partition }: ScenarioRun): Check {
   const { sum, conserved } = gf3(partition.worlds.map(({ trit }) => trit))
-  return check('GF(3) is conserved', conserved ? [] : [`the trits sum to ${sum}`])
+  const open = partition.worlds.filter(({ lane }) => !lane.conserved || lane.providers.length === 0)
+  return check('GF(3) is conserved', [
+    ...(conserved ? [] : [`the verses' trits sum to ${sum}`]),
+    ...open.map(({ name, lane }) => `the providers of lane ${name} sum to ${lane.sum}`),
+  ])
 }
 
 /** The measured price of anarchy against the closed form, and chaos no better than the optimum. */
@@ -119,6 +123,8 @@ async function checkReport({ partition, children, question, reportTx }: Scenario
       `${world.probability}` === partition.probabilities[outcome]
     if (!same) problems.push(`the world of ${OUTCOMES[outcome]} is not the one reported`)
   }
+  for (const { name, isVerified } of partition.worlds)
+    if (!isVerified) problems.push(`the world of ${name} was not verified`)
   const roots = new Set(partition.worlds.map(({ stateRoot }) => stateRoot))
   if (roots.size !== OUTCOMES.length - 1) problems.push('two worlds ended in one state')
   return check('the worlds stand on the chain, in exactly one report', problems)

@@ -3,19 +3,20 @@ import { createReadClient, createWriteClient } from '../context.ts'
 import type { Progress } from '../output.ts'
 import { createAnalyticsApi, createKeeperApi } from '../services.ts'
 import type { Stack } from '../stack/stack.ts'
+import { type ProviderId, scenarioLanguage } from '../stack/worlds.ts'
 import { localAccount } from '../wallets.ts'
 import { checkRun } from './checks.ts'
 import { runScenario } from './run.ts'
 import type { Outcome } from './spec.ts'
 import { type Summary, summarize } from './summary.ts'
 
-/** What comes true, and the degree of the latency. */
-export type ScenarioOptions = { outcome: Outcome; degree: number }
+/** What comes true, the degree of the latency, and what the worlds run in. */
+export type ScenarioOptions = { outcome: Outcome; degree: number; provider: ProviderId }
 
 /** Plays the scenario on a running stack and checks everything it claims. */
 export async function playScenario(
   stack: Stack,
-  { outcome, degree }: ScenarioOptions,
+  { outcome, degree, provider }: ScenarioOptions,
   progress: Progress,
 ): Promise<Summary> {
   const { deployment, record, dataDir, signal } = stack
@@ -33,7 +34,7 @@ export async function playScenario(
       say: progress.say,
       signal,
     },
-    { degree, outcome },
+    { degree, outcome, language: scenarioLanguage(provider) },
   )
   progress.begin('checking against the chain and DuckDB')
   await stack.ready

@@ -12,10 +12,11 @@ import {
   transfer,
   type WriteClient,
 } from '../../sdk/actions.ts'
+import type { Language } from '../../providers/scenarios/scenario.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { childPaths, positionId, questionId, ROOT, verseId } from '../../sdk/ids.ts'
-import { parseSpec, specDataUri } from '../../sdk/spec.ts'
+import { parseSpec, type Spec, specDataUri } from '../../sdk/spec.ts'
 import { answerThrough } from '../answer.ts'
 import { type Ledger, reports } from '../ledger.ts'
 import type { KeeperApi, PartitionView } from '../services.ts'
@@ -81,7 +82,7 @@ const REPORT_MS = 120_000
  */
 export async function runScenario(
   deps: ScenarioDeps,
-  { degree, outcome }: { degree: number; outcome: Outcome },
+  { degree, outcome, language }: { degree: number; outcome: Outcome; language?: Language },
 ): Promise<ScenarioRun> {
   const { ledger, wallet, say, signal } = deps
   const { multiverse, token } = requireToken(ledger.deployment)
@@ -89,7 +90,7 @@ export async function runScenario(
   const wallets = new Map(ACTORS.map(({ name }) => [name, wallet(name)]))
   const of = (name: Actor) => wallets.get(name)!
 
-  const question = await askQuestion(deps, degree)
+  const question = await askQuestion(deps, pigouSpec({ degree, language }))
   const children = childPaths([], question).map((path) => verseId(path))
   say(`asked ${question}`)
   await Promise.all(
@@ -192,8 +193,8 @@ function requireToken({ addresses, chainId }: Deployment) {
   return { multiverse, token }
 }
 
-async function askQuestion({ ledger, wallet }: ScenarioDeps, degree: number): Promise<Hex> {
-  const json = JSON.stringify(pigouSpec({ degree }))
+async function askQuestion({ ledger, wallet }: ScenarioDeps, spec: Spec): Promise<Hex> {
+  const json = JSON.stringify(spec)
   const { labels, specHash } = parseSpec(json)
   const { timestamp, number } = await getBlock(ledger.client)
   const terms = {

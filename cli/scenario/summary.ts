@@ -21,7 +21,7 @@ export type Summary = {
     verse: Hex
     name: string
     trit: number
-    provider: string
+    provider: string | null
     stateRoot: Hex | null
     cost: string | null
   }[]
@@ -33,7 +33,12 @@ export type Summary = {
   outcome: string
   /** `ratio` is null when the optimum costs nothing. */
   wev: { ratio: string | null; abs: string; nominal: string; realized: string }
-  gf3: { sum: number; conserved: boolean }
+  /** Of the providers that the keeper's journal says succeeded, verse by verse; `sum` is that of all lanes. */
+  gf3: {
+    sum: number
+    conserved: boolean
+    lanes: { verse: Hex; providers: string[]; sum: number; conserved: boolean }[]
+  }
   balances: { before: BookView; after: BookView }
   conserved: boolean
   timings: Timings
@@ -61,7 +66,6 @@ export function summarize(
 ): Omit<Summary, 'ok'> {
   const { partition, outcome, question, children } = run
   const winner = OUTCOMES.indexOf(outcome)
-  const { sum, conserved } = gf3(partition.worlds.map(({ trit }) => trit))
   return {
     chainId: stack.chainId,
     multiverse: stack.multiverse,
@@ -78,10 +82,26 @@ export function summarize(
     winner: partition.winner === null ? null : (OUTCOMES[partition.winner] ?? null),
     outcome,
     wev: measureWev(run),
-    gf3: { sum, conserved },
+    gf3: balance(partition),
     balances: { before: view(run.before), after: view(run.after) },
     conserved: total(run.before, winner) === total(run.after, winner),
     timings,
+  }
+}
+
+/** Whether each lane's providers close, and the verses' own trits with them. */
+function balance({ worlds }: PartitionView): Summary['gf3'] {
+  const lanes = worlds.map(({ verseId, lane: { providers, sum, conserved } }) => ({
+    verse: verseId,
+    providers: providers.toSorted(),
+    sum,
+    conserved,
+  }))
+  const own = gf3(worlds.map(({ trit }) => trit))
+  return {
+    sum: lanes.reduce((total, lane) => total + lane.sum, 0),
+    conserved: own.conserved && lanes.every((lane) => lane.conserved),
+    lanes,
   }
 }
 
@@ -130,7 +150,7 @@ export function describeSummary(summary: Omit<Summary, 'ok'>, hasTimings = true)
     summary.worlds.map(({ name, trit, provider, cost, stateRoot }, index) => [
       name,
       `${trit}`,
-      provider,
+      provider ?? '',
       cost ?? 'failed',
       summary.probabilities[index] ?? '',
       stateRoot?.slice(0, 18) ?? '',
@@ -149,6 +169,10 @@ export function describeSummary(summary: Omit<Summary, 'ok'>, hasTimings = true)
         `ratio ${wev.ratio ?? 'unbounded'}, absolute ${wev.abs}, nominal ${wev.nominal}, realized ${wev.realized}`,
       ],
       ['gf(3)', `sum ${summary.gf3.sum}, ${summary.gf3.conserved ? 'conserved' : 'not conserved'}`],
+      ...summary.gf3.lanes.map(({ providers, sum }, index) => [
+        `  ${summary.worlds[index]?.name ?? ''}`,
+        `${providers.join(' and ') || 'nobody'}: ${sum}`,
+      ]),
     ]),
     '',
     'before the push-downs',

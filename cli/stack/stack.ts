@@ -38,6 +38,8 @@ export type StackOptions = {
   dataDir: string
   ports: () => Promise<Ports>
   fresh: boolean
+  /** What the keeper runs worlds in: its KEEPER_PROVIDERS; by default its own default. */
+  providers?: string
   /** One line for people about what is happening. */
   say: (line: string) => void
   /** Aborted when it is no longer wanted, also while it is being started. */
@@ -87,7 +89,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       say,
     })
     const { until } = supervisor
-    const specs = processSpecs(dataDir, record)
+    const specs = processSpecs(dataDir, record, options.providers)
     await supervisor.start(specs.chain)
     await until('the chain is', () => answers(urls.rpc), READY_MS)
     const begun = performance.now()
@@ -131,7 +133,11 @@ async function beginRecord(ports: Ports): Promise<StackRecord> {
   }
 }
 
-function processSpecs(dataDir: string, { urls }: StackRecord): Record<Service, ProcessSpec> {
+function processSpecs(
+  dataDir: string,
+  { urls }: StackRecord,
+  providers: string | undefined,
+): Record<Service, ProcessSpec> {
   const common = { MULTIVERSE_DATA: dataDir, MULTIVERSE_RPC_URL: urls.rpc }
   return {
     chain: {
@@ -164,6 +170,7 @@ function processSpecs(dataDir: string, { urls }: StackRecord): Record<Service, P
         ...common,
         KEEPER_PORT: port(urls.keeper),
         KEEPER_PRIVATE_KEY: localPrivateKey('keeper'),
+        ...(providers === undefined ? {} : { KEEPER_PROVIDERS: providers }),
       },
       restarts: 5,
     },

@@ -9,6 +9,7 @@ import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { freePorts } from '../stack/ports.ts'
 import { startStack } from '../stack/stack.ts'
+import { keeperProviders, requireProvider, scenarioLanguage } from '../stack/worlds.ts'
 
 export type DemoOptions = CommonOptions & ScenarioOptions
 
@@ -20,6 +21,8 @@ type Deps = { progress: Progress; signal: AbortSignal }
  */
 export async function demoVerb(options: DemoOptions, deps: Deps): Promise<Result<DemoOutput>> {
   const { progress } = deps
+  scenarioLanguage(options.provider)
+  await requireProvider(options.provider)
   const isTemporary = options.data === undefined
   const dataDir =
     options.data === undefined
@@ -49,6 +52,7 @@ async function demonstrate(
     dataDir,
     ports: freePorts,
     fresh: false,
+    providers: keeperProviders(options.provider),
     say: progress.say,
     signal,
   })

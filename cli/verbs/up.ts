@@ -8,6 +8,7 @@ import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { scenarioPath } from '../stack/folder.ts'
 import { DEFAULT_PORT_BASE, portsFrom } from '../stack/ports.ts'
 import { startStack, type Stack } from '../stack/stack.ts'
+import { keeperProviders, requireProvider, scenarioLanguage } from '../stack/worlds.ts'
 
 export type UpOptions = CommonOptions &
   ScenarioOptions & { fresh?: boolean; portBase?: number; scenario?: boolean }
@@ -23,11 +24,14 @@ type Deps = {
 export async function upVerb(options: UpOptions, deps: Deps): Promise<void> {
   const { progress, signal } = deps
   const dataDir = dataFolder(options)
+  if (options.scenario === true) scenarioLanguage(options.provider)
+  await requireProvider(options.provider)
   progress.begin('starting chain and contracts')
   const stack = await startStack({
     dataDir,
     ports: () => portsFrom(options.portBase ?? DEFAULT_PORT_BASE),
     fresh: options.fresh ?? false,
+    providers: keeperProviders(options.provider),
     say: progress.say,
     signal,
   })

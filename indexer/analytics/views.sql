@@ -165,9 +165,13 @@ WITH scopes AS (
          count(*) FILTER (trit = 1) AS plus, count(*) FILTER (trit = 0) AS zero, count(*) FILTER (trit = -1) AS minus
   FROM runtime_providers
   UNION ALL
-  SELECT 'pipeline', coalesce(i.verse_id, '<none>'), sum(p.trit), count(*), count(*) FILTER (p.trit = 1),
+  -- A lane's trits are those of the distinct providers that succeeded in it, whatever the number of their calls.
+  SELECT 'pipeline', lane.verse_id, sum(p.trit), count(*), count(*) FILTER (p.trit = 1),
          count(*) FILTER (p.trit = 0), count(*) FILTER (p.trit = -1)
-  FROM provider_invocations i
+  FROM (
+    SELECT DISTINCT verse_id, provider_id FROM provider_invocations
+    WHERE verse_id IS NOT NULL AND json_extract(output_result, '$.error.code') IS NULL
+  ) lane
   JOIN runtime_providers p USING (provider_id)
   GROUP BY 2
   UNION ALL

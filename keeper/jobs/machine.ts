@@ -2,6 +2,8 @@
 export const STEPS = [
   /** Find the spec that matches the question's hash. */
   'spec',
+  /** Choose the providers that serve what the spec needs. */
+  'plan',
   /** Create the world to split: a new one at ROOT, else one branched from the parent verse's world. */
   'base',
   /** Run the spec's setup in it and snapshot it. */
@@ -10,6 +12,10 @@ export const STEPS = [
   'branch',
   /** Run the program in all of them, side by side. */
   'execute',
+  /** Where the spec asks for it, look for parameters that cost less than the verses' own strategies. */
+  'optimize',
+  /** Do every lane again in another process, and choose the winner among those that hold. */
+  'verify',
   /** Post the partition's report. */
   'report',
   /** Decide to answer with the pipeline's winner. */
@@ -63,10 +69,13 @@ export function plan(progress: Progress): Plan {
   if (progress.isCollapsed) return live.any ? { kind: 'release' } : finish('resolved')
 
   if (!done.has('spec')) return run('spec')
+  if (!done.has('plan')) return run('plan')
   if (!done.has('execute')) {
     if (!done.has('snapshot')) return run(live.base && done.has('base') ? 'snapshot' : 'base')
     return run(live.verses && done.has('branch') ? 'execute' : 'branch')
   }
+  if (!done.has('optimize')) return run('optimize')
+  if (!done.has('verify')) return run('verify')
   if (!done.has('report')) return progress.isTriggerDeep ? run('report') : wait('running')
   if (progress.isAnswerOurs && !progress.isAnswered && !done.has('answer')) return run('answer')
   if (!progress.isResolved) return wait(progress.isAnswered ? 'answered' : 'reported')

@@ -1,6 +1,6 @@
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { parseCost, type Spec } from '../../sdk/spec.ts'
-import type { Failure, WorldOutcome } from '../store/partitions.ts'
+import type { Failure, PartitionRecord, WorldOutcome } from '../store/partitions.ts'
 
 /** What a verse can be blamed for; everything else is the provider's failure and may go well the next time. */
 const PROGRAM_FAULTS = [
@@ -11,6 +11,17 @@ const PROGRAM_FAULTS = [
   'LINK_DENIED',
   'INVALID_COST',
 ]
+
+/** What the worlds of a partition came to, as far as is known; null before they have run. */
+export function lanesOf({ steps }: PartitionRecord): readonly WorldOutcome[] | null {
+  for (const step of [steps.verify, steps.optimize, steps.execute])
+    if (step?.isDone) return step.output.worlds
+  return null
+}
+
+export function laneOf(record: PartitionRecord, outcome: number): WorldOutcome | undefined {
+  return lanesOf(record)?.find((lane) => lane.outcome === outcome)
+}
 
 /** A longer message is cut: it may be a program's own words. */
 const MAX_MESSAGE = 500

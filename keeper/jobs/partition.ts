@@ -3,28 +3,21 @@ import { readContract } from 'viem/actions'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { childPaths, verseId } from '../../sdk/ids.ts'
-import { parseSpec, type Spec, specDataUri } from '../../sdk/spec.ts'
 import { type Rpc, rpcError } from '../chain/rpc.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { SpecLoader } from '../specs.ts'
 import type { AnswerStore } from '../store/answers.ts'
 import type { ChainStore } from '../store/chain.ts'
-import type { Transact } from '../store/database.ts'
-import type {
-  PartitionRecord,
-  PartitionStore,
-  QuestionRecord,
-  StepOutputs,
-  Transition,
-} from '../store/partitions.ts'
+import type { Journal } from '../store/journal.ts'
+import type { PartitionRecord, PartitionStore, QuestionRecord } from '../store/partitions.ts'
 import type { JobRun, Queue } from '../store/queue.ts'
-import type { SpecStore } from '../store/specs.ts'
 import type { Mined, Sender } from '../tx/send.ts'
 import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
-import { type Plan, plan, planWorlds, type Progress, STEPS, type StepName } from './machine.ts'
+import { balancesOf, laneVerses, requireClosed } from './lanes.ts'
+import { type Plan, plan, type Progress, type StepName } from './machine.ts'
 import { failure } from './outcome.ts'
+import { doneOf, isWorldStep, type Pipeline, type WorldStep } from './pipeline.ts'
 import {
   reportCall,
   type ReportedWorld,
@@ -33,27 +26,25 @@ import {
   reportOf,
   wevEvent,
 } from './report.ts'
-import type { Executed, Worlds } from './worlds.ts'
+import type { Worlds } from './worlds.ts'
 
 /** The work on partitions. */
 export type PartitionJobs = {
   /** Takes a partition as far as it can go now. Throws to have the job come again later. */
   run: (job: JobRun) => Promise<void>
-  /** Has a partition's worlds run, if they have not. To be called under its lock. */
-  ensureExecuted: (key: Hex) => Promise<Executed>
 }
 
 export type PartitionJobsOptions = {
   rpc: Rpc
   chain: ChainStore
   partitions: PartitionStore
-  specs: SpecStore
   answers: AnswerStore
   queue: Queue
   worlds: Worlds
+  pipeline: Pipeline
+  journal: Pick<Journal, 'calls'>
   names: Names
   sender: Sender
-  loadSpec: SpecLoader
   locked: KeyedLock
   notebook: Address
   confirmations: number
@@ -62,31 +53,19 @@ export type PartitionJobsOptions = {
   log: Log
 }
 
-/** Steps that make worlds, and those that act on the chain or on an answer. */
-type WorldStep = 'spec' | 'base' | 'snapshot' | 'branch' | 'execute'
+/** The steps that act on the chain or on an answer. */
 type OtherStep = Exclude<StepName, WorldStep>
 
-/** What a step that makes worlds came to, to be committed together. */
-type Act<K extends WorldStep> = Promise<
-  { output: StepOutputs[K]; also?: (tx: Transact) => Promise<void> } & Pick<
-    Transition,
-    'events' | 'timings'
-  >
->
-
-/** A step that was intended and is to be done now. */
-type Intended = { step: StepName; attempt: number } | null
-
-/** What stands for the endpoint, the database or the process going away: a partition never fails for it. */
-const OUTAGES = ['RPC_FAILED', 'DATABASE_FAILED', 'TX_PENDING', 'REPORT_UNSEEN']
+/** What stands for something that comes back, or is brought back: a partition never fails for it. */
+const OUTAGES = ['RPC_FAILED', 'DATABASE_FAILED', 'TX_PENDING', 'REPORT_UNSEEN', 'PROVIDER_MISSING']
 /** Other failures that may pass are met so often before the partition fails. */
 const MAX_FAILURES = 5
-const CACHED_SPECS = 256
 
 export function createPartitionJobs(options: PartitionJobsOptions): PartitionJobs {
-  const { chain, partitions, worlds, sender, locked, confirmations, log, metrics } = options
+  const { chain, partitions, worlds, pipeline, sender, locked, confirmations, log, metrics } =
+    options
+  const { ensureExecuted, specOf } = pipeline
   const failures = new Map<Hex, number>()
-  const parsed = new Map<Hex, Spec>()
 
   async function run({ key }: JobRun): Promise<void> {
     const id = key as Hex
@@ -154,70 +133,6 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     })
   }
 
-  async function ensureExecuted(key: Hex): Promise<Executed> {
-    let intended: Intended = null
-    for (;;) {
-      const record = await partitions.load(key)
-      if (record.state === 'failed' || record.state === 'cancelled')
-        throw new MultiverseError(
-          record.error?.code ?? 'PARTITION_CANCELLED',
-          record.error?.message ?? `partition ${key} was cancelled`,
-        )
-      const step = planWorlds({ done: doneOf(record), live: worlds.live(key) })
-      if (step === null || !isWorldStep(step)) return { record, spec: specOf(record) }
-      intended = await actOnWorlds(record, step, intended)
-    }
-  }
-
-  /** Does one step of a partition's worlds. Gives the step that was intended along with its end. */
-  async function actOnWorlds(
-    record: PartitionRecord,
-    step: WorldStep,
-    intended: Intended,
-  ): Promise<Intended> {
-    const { key } = record
-    const stopTimer = metrics.step(step)
-    const attempt =
-      intended?.step === step ? intended.attempt : await partitions.commit(key, { intend: step })
-    log.debug({ partition: key, step, attempt }, 'step.intended')
-    const { output, also, ...told } = await worldActs[step](record, attempt)
-    const done = { step, output } as NonNullable<Transition['done']>
-    // The next one's intent is recorded along with this one's end: it follows whatever happens.
-    const next = step === 'execute' ? undefined : STEPS[STEPS.indexOf(step) + 1]
-    const nextAttempt = await partitions.commit(key, { ...told, done, intend: next }, also)
-    stopTimer()
-    log.debug({ partition: key, step }, 'step.done')
-    return next ? { step: next, attempt: nextAttempt } : null
-  }
-
-  const worldActs: { [K in WorldStep]: (record: PartitionRecord, attempt: number) => Act<K> } = {
-    async spec(record) {
-      const { specHash } = record.question
-      const json = await findSpec(record)
-      return { output: { specHash }, also: (tx) => options.specs.put(tx, specHash, json) }
-    },
-    async base(record, attempt) {
-      const { events, ...output } = await worlds.makeBase(record, specOf(record), attempt)
-      return { output, events }
-    },
-    async snapshot(record) {
-      const told = await worlds.snapshotBase(record, specOf(record))
-      const { events, snapshotMs, ...output } = told
-      return { output, events, timings: { snapshotMs } }
-    },
-    async branch(record, attempt) {
-      const told = await worlds.branch(record, specOf(record), attempt)
-      const { events, branchMs, ...output } = told
-      return { output, events, timings: { branchMs } }
-    },
-    async execute(record) {
-      const told = await worlds.execute(record, specOf(record))
-      const { events, executeMs, ...output } = told
-      log.info({ partition: record.key, winner: output.winner, executeMs }, 'partition.executed')
-      return { output, events, timings: { executeMs } }
-    },
-  }
-
   /** The other steps. Each says whether the run goes on. */
   const otherActs: Record<OtherStep, (record: PartitionRecord) => Promise<boolean>> = {
     report,
@@ -228,17 +143,18 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
   async function report(record: PartitionRecord): Promise<boolean> {
     const { key, steps } = record
     const spec = specOf(record)
-    const executed = steps.execute!.output
-    if (executed.winner === null) {
-      const errors = executed.worlds.map(
+    const verified = steps.verify!.output
+    if (verified.winner === null) {
+      const errors = verified.worlds.map(
         ({ outcome, error }) => `${spec.verses[outcome]!.name} ${error?.code}: ${error?.message}`,
       )
       throw new MultiverseError('WORLDS_FAILED', `no world ran to its end: ${errors.join('; ')}`)
     }
+    requireClosed(record, spec, balancesOf(await options.journal.calls(laneVerses(record))))
     const stopTimer = metrics.step('report')
     await partitions.commit(key, { intend: 'report' })
     const begun = performance.now()
-    const content = reportOf(spec, executed.worlds)
+    const content = reportOf(spec, verified.worlds)
     const purpose = `report:${key}`
     const mined =
       (await sender.performed(purpose)) ??
@@ -254,8 +170,8 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
       report: mined,
       timings: { reportMs, blockToReportMs },
       events: [
-        reportedEvent(record, spec, executed, mined, blockToReportMs),
-        ...wevEvent(record, spec, executed.worlds, options.names),
+        reportedEvent(record, spec, verified, mined, blockToReportMs),
+        ...wevEvent(record, spec, verified.worlds, options.names),
       ],
     })
     stopTimer()
@@ -293,7 +209,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
 
   /** Decides to answer the question with the pipeline's choice. Another job posts it. */
   async function answer({ key, question, steps }: PartitionRecord): Promise<boolean> {
-    const outcome = steps.execute!.output.winner!
+    const outcome = steps.verify!.output.winner!
     const wanted = { question: question.id, outcome, source: 'pipeline' as const }
     await partitions.commit(key, { done: { step: 'answer', output: { outcome } } }, async (tx) => {
       await options.answers.want(tx, wanted)
@@ -360,34 +276,13 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     log.warn({ partition: key, code, error: message }, 'partition.failed')
   }
 
-  async function findSpec({ question, specJson }: PartitionRecord): Promise<string> {
-    const { id, specHash, outcomes } = question
-    const uris =
-      specJson === null
-        ? await options.specs.uris(id)
-        : // Found for another question: only the number of outcomes is left to check.
-          [specDataUri(specJson)]
-    const { json } = await options.loadSpec({ question: id, specHash, outcomes, uris })
-    return json
-  }
-
-  function specOf({ key, question, specJson }: PartitionRecord): Spec {
-    if (specJson === null) throw new MultiverseError('SPEC_MISSING', `no spec is kept for ${key}`)
-    const known = parsed.get(question.specHash)
-    if (known) return known
-    const { spec } = parseSpec(specJson)
-    if (parsed.size >= CACHED_SPECS) parsed.clear()
-    parsed.set(question.specHash, spec)
-    return spec
-  }
-
   function planOf(record: PartitionRecord): Plan {
     return plan(progressOf(record))
   }
 
   function progressOf(record: PartitionRecord): Progress {
     const { question, steps, answer } = record
-    const winner = steps.execute?.isDone ? steps.execute.output.winner : null
+    const winner = steps.verify?.isDone ? steps.verify.output.winner : null
     const isPipeline = winner !== null && specOf(record).outcome.source === 'pipeline'
     return {
       isOnChain: record.triggerBlock !== null,
@@ -414,7 +309,7 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     return resolvedBlock === null ? deadline <= deepTime : resolvedBlock <= deep
   }
 
-  return { run, ensureExecuted }
+  return { run }
 }
 
 /** The answer of a question that is decided: past its deadline, void. */
@@ -424,15 +319,8 @@ function winnerOf({ winner, outcomes }: QuestionRecord): number {
 
 function sourceOf({ question, answer }: PartitionRecord): string {
   if (question.winner === null || question.isExpired) return 'deadline'
-  return answer?.state === 'mined' ? answer.source : 'oracle'
-}
-
-function doneOf({ steps }: PartitionRecord): ReadonlySet<StepName> {
-  return new Set(STEPS.filter((name) => steps[name]?.isDone))
-}
-
-function isWorldStep(step: StepName): step is WorldStep {
-  return ['spec', 'base', 'snapshot', 'branch', 'execute'].includes(step)
+  // Its own answer may be seen on the chain before its receipt was: nobody else answers for it.
+  return answer?.outcome === question.winner ? answer.source : 'oracle'
 }
 
 /** Whether another run may go well with nothing changed. */

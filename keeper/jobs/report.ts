@@ -17,6 +17,7 @@ import type { Call } from '../tx/send.ts'
 import type { Names } from './key.ts'
 
 const RAN = 1
+const VERIFIED = 2
 const FAILED = 3
 
 /** One entry of a report, as the notebook's struct has it. */
@@ -44,7 +45,7 @@ export function reportOf(spec: Spec, worlds: readonly WorldOutcome[]): ReportedW
       cost: ran ? BigInt(world.cost!) : 0n,
       probability: probabilities[outcome]!,
       trit,
-      verdict: ran ? RAN : FAILED,
+      verdict: ran ? (world.isVerified ? VERIFIED : RAN) : FAILED,
     }
   })
   return [...verses, { stateRoot: zeroHash, cost: 0n, probability: 0n, trit: 0, verdict: 0 }]
@@ -70,7 +71,7 @@ export function reportCall(
 export function reportedEvent(
   { parent, question }: PartitionRecord,
   spec: Spec,
-  { worlds, winner }: StepOutputs['execute'],
+  { worlds, winner }: StepOutputs['verify'],
   { tx, block }: { tx: Hex; block: number },
   latencyMs: number,
 ): JournalEvent {
@@ -95,22 +96,26 @@ export function reportedEvent(
   }
 }
 
-/** The journal's event of what the costs say, when a nash and an optimal verse both ran. */
+/**
+ * The journal's event of what the costs say, when a nash and an optimal verse both ran. Selfish players cost what they come to
+ * by themselves; the optimum is the least that was found.
+ */
 export function wevEvent(
   { key, parent, question }: PartitionRecord,
   spec: Spec,
   worlds: readonly WorldOutcome[],
   names: Names,
 ): JournalEvent[] {
-  const find = (name: string) => {
+  const find = (name: string, costOf: (world: WorldOutcome) => string | null) => {
     const outcome = spec.verses.findIndex(
       (verse) => verse.name === name || verse.name === `verse-${name}`,
     )
     const world = worlds.find((each) => each.outcome === outcome)
-    return world?.cost ? { outcome, cost: BigInt(world.cost) } : null
+    const cost = world && costOf(world)
+    return cost ? { outcome, cost: BigInt(cost) } : null
   }
-  const nash = find('nash')
-  const optimal = find('optimal')
+  const nash = find('nash', ({ cost, optimized }) => optimized?.ownCost ?? cost)
+  const optimal = find('optimal', ({ cost }) => cost)
   if (!nash || !optimal) return []
   const wev = costWev(nash.cost, optimal.cost)
   return [

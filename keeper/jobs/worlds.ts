@@ -1,10 +1,12 @@
 import type { Hex } from 'viem'
 import type { Instance, Snapshot, WorldRuntimeProvider } from '../../providers/provider.ts'
+import { hashValue } from '../../providers/replay/lane.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { childVerse, removeAnswer, ROOT, verseId } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import { programCode, type Spec } from '../../sdk/spec.ts'
 import { errorFields, type Log } from '../log.ts'
+import { COMPONENT, type Providers } from '../providers.ts'
 import type {
   PartitionRecord,
   PartitionStore,
@@ -13,12 +15,13 @@ import type {
 } from '../store/partitions.ts'
 import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
-import { costOf, failure, pickWinner, programFault } from './outcome.ts'
+import { costOf, failure, laneOf, programFault } from './outcome.ts'
 import type { VerseIndex } from './verses.ts'
 
 /** A world that lives in this process. Its entity id is for ever; the instance it lives in is not. */
 export type LiveWorld = {
   entityId: string
+  provider: string
   instanceId: string
   partition: Hex
   /** Null for the world that is split. */
@@ -27,7 +30,7 @@ export type LiveWorld = {
   name: string | null
 }
 
-/** A partition whose worlds have run. */
+/** A partition whose worlds have run; once it is verified, all of them that are left can be relied on. */
 export type Executed = { record: PartitionRecord; spec: Spec }
 
 /** What an action with worlds came to, and what there is to tell of it. */
@@ -56,6 +59,17 @@ export type Worlds = {
     record: PartitionRecord,
     spec: Spec,
   ): Promise<Told<StepOutputs['execute'] & { executeMs: number }>>
+  /** The generator of the parent verse's world, which has to go on there; null at ROOT, where there is none. */
+  generatorOfParent(record: PartitionRecord): Promise<string | null>
+  /** Uses the snapshot that a partition's worlds were branched from, which is made again when it is lost. */
+  withSplit<T>(executed: Executed, use: (snapshotId: string) => Promise<T>): Promise<T>
+  /**
+   * Has a verse's program run once more in a world of its own, with parameters that an optimiser chose. That world takes the
+   * place of the verse's when it costs less, and is ended when not. Gives what the verse's world came to then.
+   */
+  rerun(executed: Executed, lane: WorldOutcome, parameters: number[]): Promise<WorldOutcome>
+  /** Ends a verse's world: it is not to be relied on. */
+  expel(record: PartitionRecord, outcome: number): Promise<JournalEvent[]>
   /** Keeps the world of `winner` as its parent's continuation and ends the others; null ends all. */
   merge(executed: Executed, winner: number | null): Promise<Told<{ snapshotId: string | null }>>
   /** Ends whatever of a partition lives. */
@@ -63,9 +77,7 @@ export type Worlds = {
 }
 
 export type WorldsOptions = {
-  provider: WorldRuntimeProvider
-  /** The component that worlds run for: its links are their rights. */
-  component: string
+  providers: Providers
   verses: VerseIndex
   partitions: PartitionStore
   names: Names
@@ -78,11 +90,15 @@ export type WorldsOptions = {
 type Living = { base: LiveWorld | null; verses: Map<number, LiveWorld>; hasRun: boolean }
 
 export function createWorlds(options: WorldsOptions): Worlds {
-  const { provider, component, names, verses, partitions, locked, log } = options
+  const { providers, names, verses, partitions, locked, log } = options
   const living = new Map<Hex, Living>()
   /** Tells instances that are made again apart from those that an earlier process left at the provider. */
   const process = crypto.randomUUID().slice(0, 8)
   let remade = 0
+
+  const component = COMPONENT
+  const providerOf = (record: PartitionRecord): WorldRuntimeProvider =>
+    providers.worlds(generatorOf(record))
 
   function of(key: Hex): Living {
     let all = living.get(key)
@@ -94,6 +110,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const { key, parent, question } = record
     const world = {
       entityId: names.world(key, outcome),
+      provider: generatorOf(record),
       instanceId,
       partition: key,
       outcome,
@@ -107,6 +124,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
 
   async function makeBase(record: PartitionRecord, spec: Spec, attempt: number | string) {
     const { key, path, parent } = record
+    const provider = providerOf(record)
     const call = { key: `${key}:base:${attempt}`, component }
     const verse = parent === ROOT ? null : parent
     const earlier = of(key).base
@@ -121,6 +139,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
       : await provider.create({ ...call, seed: BigInt(spec.seed) })
     const world = {
       entityId: names.world(key, null),
+      provider: provider.id,
       instanceId: instance.id,
       partition: key,
       outcome: null,
@@ -138,6 +157,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   }
 
   async function snapshotBase(record: PartitionRecord, spec: Spec) {
+    const provider = providerOf(record)
     const base = of(record.key).base
     if (!base) throw new MultiverseError('UNKNOWN_INSTANCE', `no world to split for ${record.key}`)
     try {
@@ -161,7 +181,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const { key, steps } = record
     const all = of(key)
     // What a process that was killed has left may have run already.
-    for (const id of steps.branch?.output?.instanceIds ?? []) await provider.destroy(id)
+    for (const id of steps.branch?.output?.instanceIds ?? []) await providerOf(record).destroy(id)
     for (const world of all.verses.values()) await end(key, world, 'collapsed')
     const begun = performance.now()
     const instances = await branchSplit(
@@ -199,7 +219,9 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const verses = [...all.verses.values()]
     all.hasRun = true
     const begun = performance.now()
-    const runs = await Promise.allSettled(verses.map((world) => runProgram(world, spec)))
+    const runs = await Promise.allSettled(
+      verses.map((world) => providers.turn(() => runProgram(world, spec))),
+    )
     const executeMs = performance.now() - begun
     const events: JournalEvent[] = []
     const worlds: WorldOutcome[] = []
@@ -226,19 +248,24 @@ export function createWorlds(options: WorldsOptions): Worlds {
     }
     // The world that was split lives on in its snapshot.
     if (all.base) events.push(await end(record.key, all.base, 'snapshotted'))
-    return { worlds, winner: pickWinner(spec, worlds), executeMs, events }
+    return { worlds, executeMs, events }
   }
 
-  async function runProgram(world: LiveWorld, spec: Spec): Promise<WorldOutcome> {
-    const outcome = world.outcome!
-    const { name, strategy, trit } = spec.verses[outcome]!
+  async function runProgram(
+    { provider, instanceId, outcome }: Pick<LiveWorld, 'provider' | 'instanceId' | 'outcome'>,
+    spec: Spec,
+    parameters?: readonly number[],
+  ): Promise<WorldOutcome> {
+    if (outcome === null) throw new Error('the world that is split runs no program')
     const begun = performance.now()
     const took = () => performance.now() - begun
     try {
-      const code = programCode(spec, { name, strategy, trit, outcome })
-      const { value, stateRoot } = await provider.execute(world.instanceId, code, { component })
+      const code = verseCode(spec, outcome, parameters)
+      const run = await providers.worlds(provider).execute(instanceId, code, { component })
+      const { value, stateRoot } = run
       const cost = costOf(value).toString()
-      return { outcome, stateRoot, cost, error: null, tookMs: took() }
+      const valueHash = hashValue(value)
+      return { outcome, stateRoot, cost, error: null, tookMs: took(), valueHash }
     } catch (error) {
       const fault = programFault(error)
       if (!fault) throw error
@@ -246,16 +273,54 @@ export function createWorlds(options: WorldsOptions): Worlds {
     }
   }
 
+  async function generatorOfParent(record: PartitionRecord): Promise<string | null> {
+    if (record.path.length === 0) return null
+    const { key, outcome } = await findOpener(record)
+    return locked(key, async () => generatorOf((await executedParent(key, outcome)).record))
+  }
+
+  async function rerun(executed: Executed, lane: WorldOutcome, parameters: number[]) {
+    const { record, spec } = executed
+    const { outcome } = lane
+    const call = `optimized:${process}:${++remade}`
+    const [instance] = await branchSplit(executed, [outcome], call)
+    const instanceId = instance!.id
+    const provider = generatorOf(record)
+    const discard = () => providers.worlds(provider).destroy(instanceId)
+    let run: WorldOutcome
+    try {
+      run = await runProgram({ provider, instanceId, outcome }, spec, parameters)
+    } catch (error) {
+      await discard()
+      throw error
+    }
+    if (run.cost === null || BigInt(run.cost) >= BigInt(lane.cost!)) {
+      await discard()
+      return lane
+    }
+    const all = of(record.key)
+    const earlier = all.verses.get(outcome)
+    if (earlier) await end(record.key, earlier, 'collapsed')
+    all.hasRun = true
+    putVerse(executed, outcome, instanceId)
+    return { ...run, optimized: { parameters, ownCost: lane.cost! } }
+  }
+
+  async function expel({ key }: PartitionRecord, outcome: number) {
+    const world = of(key).verses.get(outcome)
+    return world ? [await end(key, world, 'collapsed')] : []
+  }
+
   async function merge(executed: Executed, winner: number | null) {
     const { record, spec } = executed
-    const ran = [...spec.verses.keys()].filter((verse) => outcomeOf(executed, verse)?.stateRoot)
+    const ran = [...spec.verses.keys()].filter((verse) => laneOf(record, verse)?.stateRoot)
     let snapshotId: string | null = null
     if (winner !== null && ran.includes(winner)) {
       snapshotId = await snapshotVerse(executed, winner)
       const kept = await liveVerse(executed, winner)
       const all = of(record.key)
       const others = [...all.verses.values()].filter((world) => world !== kept)
-      await provider.merge(
+      await providerOf(record).merge(
         [kept, ...others].map((world) => world.instanceId),
         { winner: kept.instanceId },
       )
@@ -283,7 +348,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   }
 
   async function end(key: Hex, world: LiveWorld, state: 'collapsed' | 'snapshotted') {
-    await provider.destroy(world.instanceId)
+    await providers.worlds(world.provider).destroy(world.instanceId)
     verses.remove(world.instanceId)
     const all = of(key)
     if (world.outcome === null) all.base = null
@@ -308,18 +373,8 @@ export function createWorlds(options: WorldsOptions): Worlds {
     call: { key: string; component: string },
   ): Promise<Instance> {
     return locked(key, async () => {
-      let executed: Executed
-      try {
-        executed = await options.ensureExecuted(key)
-      } catch (error) {
-        if (isMultiverseError(error) && error.isRetryable) throw error
-        throw parentMissing(names.world(key, outcome), failure(error).message)
-      }
-      if (!outcomeOf(executed, outcome)?.stateRoot)
-        throw parentMissing(
-          names.world(key, outcome),
-          'its program did not run to the end, or it is void',
-        )
+      const executed = await executedParent(key, outcome)
+      const provider = providerOf(executed.record)
       const [instance] = await remaking(
         async () => provider.branch(await snapshotVerse(executed, outcome), 1, call),
         () => partitions.setVerseSnapshot(key, outcome, null, []),
@@ -328,13 +383,32 @@ export function createWorlds(options: WorldsOptions): Worlds {
     })
   }
 
+  /** A partition one of whose verses is to be split, with that verse's world known to have run. To be called under its lock. */
+  async function executedParent(key: Hex, outcome: number): Promise<Executed> {
+    const entityId = names.world(key, outcome)
+    let executed: Executed
+    try {
+      executed = await options.ensureExecuted(key)
+    } catch (error) {
+      if (isMultiverseError(error) && error.isRetryable) throw error
+      throw parentMissing(entityId, failure(error).message)
+    }
+    const lane = laneOf(executed.record, outcome)
+    if (!lane?.stateRoot)
+      throw parentMissing(
+        entityId,
+        lane?.error?.message ?? 'its program did not run to the end, or it is void',
+      )
+    return executed
+  }
+
   /** The snapshot of a verse's world as its program left it, made now if there is none. */
   async function snapshotVerse(executed: Executed, outcome: number): Promise<string> {
     const { key } = executed.record
     const kept = await partitions.verseSnapshot(key, outcome)
     if (kept !== null) return kept
     const world = await liveVerse(executed, outcome)
-    const snapshot = await provider.snapshot(world.instanceId)
+    const snapshot = await providers.worlds(world.provider).snapshot(world.instanceId)
     const events = [snapshotted(world.entityId, snapshot)]
     await partitions.setVerseSnapshot(key, outcome, snapshot.id, events)
     return snapshot.id
@@ -351,7 +425,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
       const as = { key: `${key}:${call}`, component }
       verses.expect(as.key, [childVerse(parent, question.id, outcome)])
       try {
-        const [instance] = await provider.branch(kept, 1, as)
+        const [instance] = await providerOf(executed.record).branch(kept, 1, as)
         return putVerse(executed, outcome, instance!.id)
       } catch (error) {
         if (!isGone(error)) throw error
@@ -360,8 +434,9 @@ export function createWorlds(options: WorldsOptions): Worlds {
     }
     const [instance] = await branchSplit(executed, [outcome], call)
     const world = putVerse(executed, outcome, instance!.id)
-    const again = await runProgram(world, executed.spec)
-    const expected = outcomeOf(executed, outcome)?.stateRoot
+    const lane = laneOf(executed.record, outcome)
+    const again = await runProgram(world, executed.spec, lane?.optimized?.parameters)
+    const expected = lane?.stateRoot
     if (again.stateRoot === expected) return world
     await end(key, world, 'collapsed')
     const before = `world ${world.entityId} ended in ${expected} before`
@@ -373,22 +448,31 @@ export function createWorlds(options: WorldsOptions): Worlds {
     throw new MultiverseError('WORLD_DIVERGED', `${before}, now in ${again.stateRoot}`)
   }
 
-  /** Branches from the snapshot of the world that was split, which is made again if it is gone. */
+  /** Branches from the snapshot of the world that was split. */
   function branchSplit(
-    { record, spec }: Executed,
+    executed: Executed,
     outcomes: readonly number[],
     call: string,
   ): Promise<Instance[]> {
-    const { key, parent, question, steps } = record
+    const { key, parent, question } = executed.record
     const as = { key: `${key}:${call}`, component }
     verses.expect(
       as.key,
       outcomes.map((outcome) => childVerse(parent, question.id, outcome)),
     )
+    const provider = providerOf(executed.record)
+    return withSplit(executed, (snapshotId) => provider.branch(snapshotId, outcomes.length, as))
+  }
+
+  function withSplit<T>(
+    { record, spec }: Executed,
+    use: (snapshotId: string) => Promise<T>,
+  ): Promise<T> {
+    const { key, steps } = record
     const snapshot = steps.snapshot?.output
     if (!snapshot) throw new MultiverseError('UNKNOWN_SNAPSHOT', `no snapshot of ${key} yet`)
     return remaking(
-      () => provider.branch(snapshot.snapshotId, outcomes.length, as),
+      () => use(snapshot.snapshotId),
       async () => {
         await makeBase(record, spec, `remake:${process}:${++remade}`)
         const again = await snapshotBase(record, spec)
@@ -434,9 +518,27 @@ export function createWorlds(options: WorldsOptions): Worlds {
     snapshotBase,
     branch,
     execute,
+    generatorOfParent,
+    withSplit,
+    rerun,
+    expel,
     merge,
     release,
   }
+}
+
+/** What a verse's world runs. */
+export function verseCode(spec: Spec, outcome: number, parameters?: readonly number[]): string {
+  const { name, strategy, trit } = spec.verses[outcome]!
+  return programCode(spec, { name, strategy, trit, outcome }, parameters)
+}
+
+/** The backend that a partition's worlds live in. */
+export function generatorOf({ key, steps }: PartitionRecord): string {
+  const generator = steps.plan?.output?.generator
+  if (generator === undefined)
+    throw new MultiverseError('NO_PLAN', `partition ${key} has no providers yet`)
+  return generator
 }
 
 /** Snapshots may be lost with the provider's folder; what made them is not. */
@@ -444,10 +546,6 @@ function isGone(error: unknown): boolean {
   return (
     isMultiverseError(error, 'UNKNOWN_SNAPSHOT') || isMultiverseError(error, 'SNAPSHOT_CORRUPT')
   )
-}
-
-function outcomeOf({ record }: Executed, outcome: number): WorldOutcome | undefined {
-  return record.steps.execute?.output.worlds.find((world) => world.outcome === outcome)
 }
 
 function parentMissing(what: string, why: string): MultiverseError {

@@ -1,3 +1,5 @@
+import type { Hex } from 'viem'
+import type { Call } from '../../providers/triads.ts'
 import {
   type JournalEntry,
   journalEntrySchema,
@@ -15,6 +17,8 @@ export type Journal = {
   defer: (event: JournalEvent) => void
   /** Writes what was set aside. */
   flush: () => Promise<void>
+  /** The calls of providers that were for these verses, as far as they are written: each provider once with each end. */
+  calls: (verses: readonly Hex[]) => Promise<Call[]>
   /** Entries after `after`, ascending, at most `limit`. */
   page: (after: number, limit: number) => Promise<JournalPage>
 }
@@ -56,6 +60,20 @@ export function createJournal(
     defer(event) {
       deferred.push(event)
       timer ??= setTimeout(() => void flush().catch(onError), DEFER_MS)
+    },
+    async calls(verses) {
+      const rows = await db.query<{ verse: string; provider: string; failed: boolean }>(
+        `select distinct event->>'verseId' as verse, event->>'providerId' as provider,
+          jsonb_typeof(event->'error') <> 'null' as failed
+        from keeper.journal
+        where event->>'kind' = 'provider.invoked' and event->>'verseId' = any($1)`,
+        [verses],
+      )
+      return rows.map(({ verse, provider, failed }) => ({
+        providerId: provider,
+        verseId: verse,
+        error: failed ? true : null,
+      }))
     },
     async page(after, limit) {
       const rows = await db.query<{ seq: number | string; at: Date; event: JournalEvent }>(

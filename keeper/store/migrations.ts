@@ -114,6 +114,20 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     `create index txs_pending on keeper.txs (sender, nonce) where state = 'signed'`,
     `create table keeper.nonces (sender text primary key, next int not null)`,
   ],
+  [
+    // Whose calls were for a verse: the trits of its lane.
+    `create index journal_calls on keeper.journal ((event->>'verseId'))
+      where event->>'kind' = 'provider.invoked'`,
+    // What was reported before there were plans and verification ran in QuickJS, and was not verified.
+    `insert into keeper.steps (partition, name, state, attempt, output)
+      select e.partition, step.name, 'done', 1, case step.name when 'plan'
+        then '{"primary": "quickjs", "generator": "quickjs", "optimizer": null, "verifier": "replay", "gf3Sum": 0, "debt": -1}'
+        else e.output end
+      from keeper.steps e
+      join keeper.steps r on r.partition = e.partition and r.name = 'report' and r.state = 'done'
+      cross join (values ('plan'), ('optimize'), ('verify')) as step (name)
+      where e.name = 'execute' and e.state = 'done'`,
+  ],
 ]
 
 /**

@@ -1,4 +1,5 @@
 import type { Address, Hex } from 'viem'
+import type { Cast } from '../../providers/select.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Path } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
@@ -12,20 +13,30 @@ export type Failure = { code: string; message: string }
 /** What a verse's world came to. Costs are 18-decimal integers as text. */
 export type WorldOutcome = {
   outcome: number
-  /** Null when its program failed. */
+  /** Null when its program failed, or the world lied about it. */
   stateRoot: Hex | null
   cost: string | null
   error: Failure | null
   tookMs: number
+  /** Stands for the whole answer of the program, to be claimed of it. Absent when the program failed. */
+  valueHash?: string
+  /** What an optimiser chose in place of the verse's own strategy, and what that costs. Absent when nothing cost less. */
+  optimized?: { parameters: number[]; ownCost: string }
+  /** Re-execution in another process came to the same. */
+  isVerified?: boolean
 }
 
 /** What each step leaves behind. */
 export type StepOutputs = {
   spec: { specHash: Hex }
+  plan: Cast
   base: { instanceId: string; snapshotId: string | null }
   snapshot: { snapshotId: string; stateRoot: Hex }
   branch: { instanceIds: string[] }
-  execute: { worlds: WorldOutcome[]; winner: number | null }
+  execute: { worlds: WorldOutcome[] }
+  optimize: { worlds: WorldOutcome[] }
+  /** The winner is advice: the least cost among the lanes that were verified. */
+  verify: { worlds: WorldOutcome[]; winner: number | null }
   report: { tx: Hex; block: number }
   answer: { outcome: number }
   merge: { outcome: number; snapshotId: string | null }
@@ -36,6 +47,8 @@ export type Timings = {
   snapshotMs?: number
   branchMs?: number
   executeMs?: number
+  optimizeMs?: number
+  verifyMs?: number
   reportMs?: number
   /** From the first sight of the push-down's block to the mined report. */
   blockToReportMs?: number

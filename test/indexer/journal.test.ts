@@ -73,6 +73,18 @@ test('maps entries as the seeds name things', async () => {
   await createJournalReader({ url: await serve(() => entries), database }).poll()
   expect(await rows('SELECT provider_id, trit, role, status FROM providers_list')).toEqual([
     { provider_id: 'quickjs', trit: 1, role: 'Generator', status: 'available' },
+    { provider_id: 'grpo', trit: 0, role: 'Coordinator', status: 'available' },
+    { provider_id: 'replay', trit: -1, role: 'Validator', status: 'available' },
+  ])
+  // Lanes that were verified are closed, however many calls they took; one whose program failed is not.
+  expect(
+    await rows(
+      `SELECT s::INT AS s, n::INT AS n, conserved, count(*)::INT AS lanes FROM gf3_audit
+       WHERE scope = 'pipeline' GROUP BY ALL ORDER BY conserved`,
+    ),
+  ).toEqual([
+    { s: 1, n: 1, conserved: false, lanes: 1 },
+    { s: 0, n: 2, conserved: true, lanes: 5 },
   ])
   const [branch] = await rows(
     "SELECT b.gf3_sum, sum(e.trit)::INT AS recomputed, count(*)::INT AS children FROM (SELECT *, unnest(child_entity_ids) AS child FROM world_branches WHERE branch_type = 'push_down' ORDER BY branched_at LIMIT 3) b JOIN world_runtime_entities e ON e.entity_id = b.child GROUP BY b.gf3_sum",
@@ -91,7 +103,7 @@ test('maps entries as the seeds name things', async () => {
   expect(
     await rows('SELECT DISTINCT operation FROM provider_invocations ORDER BY operation'),
   ).toEqual(
-    ['branch', 'create', 'destroy', 'execute', 'merge', 'snapshot'].map((operation) => ({
+    ['branch', 'create', 'destroy', 'execute', 'merge', 'snapshot', 'verify'].map((operation) => ({
       operation,
     })),
   )
@@ -164,11 +176,12 @@ test('any number of keepers, each with its own cursor and links', async () => {
   const others = entries.map((entry) => ({ ...entry, keeperId: 'another' })).slice(0, 2)
   for (const served of [entries, others])
     await createJournalReader({ url: await serve(() => served), database }).poll()
-  expect((await readCursors(database)).map(({ keeperId, seq }) => [keeperId, seq])).toEqual([
-    [entries[0]!.keeperId, entries.length],
-    ['another', 2],
-  ])
-  expect(await rows('SELECT count(*)::INT AS n FROM provider_links')).toEqual([{ n: 2 }])
+  const cursors = await readCursors(database)
+  expect(Object.fromEntries(cursors.map(({ keeperId, seq }) => [keeperId, seq]))).toEqual({
+    [entries[0]!.keeperId]: entries.length,
+    another: 2,
+  })
+  expect(await rows('SELECT count(*)::INT AS n FROM provider_links')).toEqual([{ n: 4 }])
 })
 
 test('goes on from its cursor, also with a link that goes away', async () => {
@@ -181,7 +194,10 @@ test('goes on from its cursor, also with a link that goes away', async () => {
   const deleted: JournalEvent = { kind: 'link.deleted', linkId: 'keeper-quickjs-default' }
   served = [...entries.slice(0, 10), next(deleted, 11)]
   expect(await reader.poll()).toBe(1)
-  expect(await rows('SELECT * FROM provider_links')).toEqual([])
+  expect(await rows('SELECT target_provider FROM provider_links ORDER BY 1')).toEqual([
+    { target_provider: 'grpo' },
+    { target_provider: 'replay' },
+  ])
 })
 
 test('a journal that begins anew is read from its beginning', async () => {

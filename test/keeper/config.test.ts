@@ -28,6 +28,8 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     pollMs: null,
     databaseUrl: null,
     concurrency: 8,
+    providers: ['quickjs'],
+    warmWorlds: 1,
     worldTimeMs: 10_000,
     worldMemoryMb: 64,
     ipfsGateway: null,
@@ -46,6 +48,7 @@ test('says all that is wrong at once, with key and value', () => {
     KEEPER_ALLOW_PRIVATE_URLS: 'yes',
     KEEPER_LOG_LEVEL: 'loud',
     KEEPER_CONFIRMATION: '3',
+    KEEPER_PROVIDERS: 'quickjs,dreams',
   })
   for (const part of [
     'MULTIVERSE_DATA=(not set)',
@@ -56,6 +59,7 @@ test('says all that is wrong at once, with key and value', () => {
     'KEEPER_ALLOW_PRIVATE_URLS=yes',
     'KEEPER_LOG_LEVEL=loud',
     'KEEPER_CONFIRMATION: no such setting',
+    'KEEPER_PROVIDERS=quickjs,dreams: different names from quickjs, gvisor, microvm, evm',
     'none of KEEPER_WALLET, KEEPER_SIGNER_URL and KEEPER_PRIVATE_KEY is set',
   ])
     expect(message).toContain(part)
@@ -105,4 +109,10 @@ test('takes a keystore, a signer or a key, and one of them only', () => {
   expect(problem({ ...rest, KEEPER_WALLET: 'w', KEEPER_PASSPHRASE_FD: 'hunter2' })).toBe(
     'KEEPER_PASSPHRASE_FD is no number of a file descriptor',
   )
+})
+
+test('takes backends of worlds in order of preference, each once', () => {
+  const given = { ...good, KEEPER_PROVIDERS: 'gvisor, quickjs' }
+  expect(loadConfig(given).providers).toEqual(['gvisor', 'quickjs'])
+  expect(problem({ ...good, KEEPER_PROVIDERS: 'quickjs,quickjs' })).toContain('different names')
 })

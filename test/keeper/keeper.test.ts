@@ -101,9 +101,9 @@ test('runs a world in each verse and reports what they came to', async () => {
     zeroHash,
   ])
   expect(onChain.map(({ verdict, trit }) => [verdict, trit])).toEqual([
-    [1, -1],
-    [1, 0],
-    [1, 1],
+    [2, -1],
+    [2, 0],
+    [2, 1],
     [0, 0],
   ])
   expect(new Set(partition.worlds.map(({ stateRoot }) => stateRoot)).size).toBe(3)

@@ -25,7 +25,7 @@ test('makes again what lived only in a process that is gone', () => {
 })
 
 test('reports only what is deep', () => {
-  const executed = { ...nothing, done: upTo('execute') }
+  const executed = { ...nothing, done: upTo('verify') }
   expect(plan({ ...executed, isTriggerDeep: false })).toEqual({ kind: 'wait', state: 'running' })
   expect(plan(executed)).toEqual({ kind: 'run', step: 'report' })
 })
@@ -53,9 +53,11 @@ test('lets go of a partition that is on no chain, failed, or whose parent never 
 })
 
 test('worlds alone stop where the chain would be acted on', () => {
-  expect(planWorlds({ done: upTo('execute'), live: nothing.live })).toBeNull()
+  expect(planWorlds({ done: upTo('verify'), live: nothing.live })).toBeNull()
   expect(planWorlds({ done: upTo('merge'), live: nothing.live })).toBeNull()
-  expect(planWorlds({ done: upTo('spec'), live: nothing.live })).toBe('base')
+  expect(planWorlds({ done: upTo('plan'), live: nothing.live })).toBe('base')
+  expect(planWorlds({ done: upTo('execute'), live: nothing.live })).toBe('optimize')
+  expect(planWorlds({ done: upTo('optimize'), live: nothing.live })).toBe('verify')
 })
 
 // A partition in a world where the process may be killed between any two moments, and the chain does what it likes.
@@ -93,7 +95,7 @@ function simulate(history: readonly Event[], isAnswerOurs: boolean) {
   const progress = (): Progress => ({
     ...nothing,
     ...chain,
-    isAnswerOurs: isAnswerOurs && done.has('execute'),
+    isAnswerOurs: isAnswerOurs && done.has('verify'),
     done: new Set(done),
     live: {
       base: live.base,

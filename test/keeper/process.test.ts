@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
+import type { PartitionView } from '../../keeper/views.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
+import type { Spec } from '../../sdk/spec.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type KeeperProcess, spawnKeeper } from './child.ts'
 import {
@@ -283,10 +285,22 @@ test('knows its own reports and answers on the chain when its books are lost', a
 })
 
 /** Moments at which it is killed: what it says then, and about what. */
-const MOMENTS: { msg: string; step?: string; about: 'partition' | 'report' | 'answer' }[] = [
+const MOMENTS: {
+  msg: string
+  step?: string
+  about: 'partition' | 'report' | 'answer'
+  isOptimized?: boolean
+}[] = [
   { msg: 'partition.started', about: 'partition' },
-  { msg: 'step.intended', step: 'branch', about: 'partition' },
+  ...['spec', 'plan', 'base', 'snapshot', 'branch', 'execute', 'verify'].map((step) => ({
+    msg: 'step.intended',
+    step,
+    about: 'partition' as const,
+  })),
   { msg: 'step.done', step: 'execute', about: 'partition' },
+  { msg: 'step.intended', step: 'optimize', about: 'partition', isOptimized: true },
+  { msg: 'step.done', step: 'optimize', about: 'partition', isOptimized: true },
+  { msg: 'step.done', step: 'verify', about: 'partition' },
   { msg: 'tx.signed', about: 'report' },
   { msg: 'tx.mined', about: 'report' },
   { msg: 'tx.signed', about: 'answer' },
@@ -301,15 +315,26 @@ test('killed at any moment and started again, it reports once, answers once, and
   const client = keeperClient(dataDir)
   const env = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'debug' })
   const asked = spec({ outcome: { source: 'pipeline' } })
+  const optimized = spec({
+    ...asked,
+    verses: [{ name: 'only', strategy: 'cooperative', trit: 0, probability: '1' }],
+    program: 'return { cost: base + (input.parameters ?? [2])[0] }',
+    parameters: [{ name: 'extra', low: 0, high: 1 }],
+    needs: { parallel: true, optimize: true, verify: true },
+  })
   let keeper = newKeeper(env)
   await keeper.says('keeper.ready')
-  const { question: calm } = await askQuestion(chain, asked)
-  await push(chain, calm)
-  const expected = await client.until(ROOT, calm, isState('resolved'))
+  const calmly = async (which: Spec) => {
+    const { question } = await askQuestion(chain, which)
+    await push(chain, question)
+    return client.until(ROOT, question, isState('resolved'))
+  }
+  const calm = [await calmly(asked), await calmly(optimized)] as const
+  expect(calm[1].worlds[0]!.optimized).not.toBeNull()
 
-  const killed: { moment: string; question: Hex }[] = []
-  for (const { msg, step, about } of MOMENTS) {
-    const { question } = await askQuestion(chain, asked)
+  const killed: { moment: string; question: Hex; expected: PartitionView }[] = []
+  for (const { msg, step, about, isOptimized = false } of MOMENTS) {
+    const { question } = await askQuestion(chain, isOptimized ? optimized : asked)
     const key = partitionKey(chainId, addresses.multiverse, { parent: ROOT, question })
     const names = about === 'answer' ? [question, `answer:${question}`] : [key, `report:${key}`]
     await push(chain, question)
@@ -322,17 +347,24 @@ test('killed at any moment and started again, it reports once, answers once, and
     )
     keeper.signal('SIGKILL')
     await keeper.ended
-    killed.push({ moment: [msg, step, about].join(' '), question })
+    killed.push({
+      moment: [msg, step, about].join(' '),
+      question,
+      expected: calm[isOptimized ? 1 : 0],
+    })
     keeper = newKeeper(env)
     await keeper.says('keeper.ready')
   }
-  for (const { moment, question } of killed) {
+  const finalOf = ({ winner, worlds }: PartitionView) => [
+    winner,
+    worlds.map(({ stateRoot, cost, isVerified, lane }) => {
+      const providers = lane.providers.toSorted()
+      return { stateRoot, cost, isVerified, lane: { ...lane, providers } }
+    }),
+  ]
+  for (const { moment, question, expected } of killed) {
     const partition = await client.until(ROOT, question, isState('resolved'))
-    expect([moment, partition.winner, partition.worlds.map(({ stateRoot }) => stateRoot)]).toEqual([
-      moment,
-      expected.winner,
-      expected.worlds.map(({ stateRoot }) => stateRoot),
-    ])
+    expect([moment, ...finalOf(partition)]).toEqual([moment, ...finalOf(expected)])
     expect([moment, await reportsOf(chain, question)]).toMatchObject([moment, { length: 1 }])
     expect([moment, await answersOf(chain, question)]).toMatchObject([moment, { length: 1 }])
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
 import { openKeeperAccount } from '../../keeper/account.ts'
 import { loadConfig } from '../../keeper/config.ts'
-import { startKeeper } from '../../keeper/keeper.ts'
+import { type KeeperOptions, startKeeper } from '../../keeper/keeper.ts'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
 import { migrate } from '../../keeper/store/migrations.ts'
@@ -213,6 +213,7 @@ export async function startTestKeeper(
   chain: LocalChain,
   dataDir: string,
   env: Record<string, string> = {},
+  options: Pick<KeeperOptions, 'open'> = {},
 ): Promise<TestKeeper> {
   const fatal: string[] = []
   const whole = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env })
@@ -222,6 +223,7 @@ export async function startTestKeeper(
     account: await openKeeperAccount(whole),
     onFatal: ({ code }) => void fatal.push(code),
     log: createLog(config.logLevel),
+    ...options,
   })
   return {
     ...keeperClient(dataDir),

@@ -1,0 +1,193 @@
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { Hex } from 'viem'
+import { createGate } from '../providers/gvisor/calls.ts'
+import type { Optimizer } from '../providers/grpo/provider.ts'
+import { journalled } from '../providers/invocation.ts'
+import type { Limits, LinkConfig, WorldRuntimeProvider } from '../providers/provider.ts'
+import { createOptimizer, createProvider, createVerifier } from '../providers/registry.ts'
+import type { Verifier } from '../providers/replay/provider.ts'
+import { LOCAL_ROLES } from '../providers/select.ts'
+import { MultiverseError } from '../sdk/errors.ts'
+import type { JournalEvent } from '../sdk/journal.ts'
+import type { VerseIndex } from './jobs/verses.ts'
+import { createWarmWorlds, type WarmWorlds } from './warm.ts'
+
+/** On whose behalf worlds run: the keeper's links are their rights. */
+export const COMPONENT = 'keeper'
+
+/** Time that a verifier gives a step, in the limits that the step had: a busy machine must not make a liar of a world. */
+const PATIENCE = 4
+
+/** The providers that a keeper works with, opened. Nothing of what they do is journalled yet. */
+export type Backends = {
+  worlds: readonly WorldRuntimeProvider[]
+  verifier: Verifier
+  limits: Limits
+  /** Where the optimiser keeps its links. */
+  optimizerDir: string
+  shutdown: () => Promise<void>
+}
+
+/** The providers as the jobs use them: every call is journalled. */
+export type Providers = {
+  /** Names of the backends of worlds, the preferred one first. */
+  ids: readonly string[]
+  /** A backend of worlds. @throws PROVIDER_MISSING when this keeper has none of that name */
+  worlds: (id: string) => WorldRuntimeProvider
+  /** Limits of one run in a world, and of one of its re-executions. */
+  limits: Limits
+  replayLimits: Limits
+  verifier: Verifier
+  /** An optimiser for one lane: its rollouts are journalled as that verse's. To be shut down after use. */
+  optimizer: (worldsId: string, verse: Hex) => Promise<Optimizer>
+  /** Lets only as many lanes work at a time as the machine has cores for. */
+  turn: <T>(work: () => Promise<T>) => Promise<T>
+  /** Has worlds of a seed kept ready, where the backend boots slowly. A world that is made has its own seed's kept ready. */
+  warm: (seed: bigint) => void
+  /** What the journal is to say of all of them at the start. */
+  introductions: readonly JournalEvent[]
+  /** Cuts off what runs. */
+  shutdown: () => Promise<void>
+}
+
+/**
+ * Opens the named backends of worlds, and the verifier, side by side. All or none stay open.
+ * @throws UNKNOWN_PROVIDER, PROVIDER_FAILED and what else a backend says when it cannot run here
+ */
+export async function openBackends({
+  ids,
+  folder,
+  limits,
+}: {
+  ids: readonly string[]
+  folder: string
+  limits: Limits
+}): Promise<Backends> {
+  const worlds = await Promise.all(ids.map((id) => createProvider(id)))
+  const dataDirOf = (id: string) => join(folder, id)
+  const patient = { ...limits, timeMs: limits.timeMs * PATIENCE }
+  const verifier = await createVerifier(LOCAL_ROLES.validator, {
+    worlds: Object.fromEntries(ids.map((id) => [id, { dataDir: dataDirOf(id), limits: patient }])),
+    ready: ids.slice(0, 1),
+  })
+  const all = [...worlds, verifier]
+  const opened = await Promise.allSettled(
+    all.map((provider) =>
+      // The verifier's limit is on whole lanes, and its own.
+      provider.init({
+        dataDir: dataDirOf(provider.id),
+        ...(provider === verifier ? {} : { limits }),
+      }),
+    ),
+  )
+  const shutdown = async () => {
+    await Promise.all(all.map((provider) => provider.shutdown()))
+  }
+  const failed = opened.find((each) => each.status === 'rejected')
+  if (failed) {
+    await shutdown()
+    throw failed.reason
+  }
+  return { worlds, verifier, limits, optimizerDir: dataDirOf(LOCAL_ROLES.coordinator), shutdown }
+}
+
+/** Links the keeper to its providers and has all they do journalled. */
+export async function employ(
+  { worlds: raw, verifier, limits, optimizerDir }: Backends,
+  options: {
+    write: (event: JournalEvent) => void
+    verses: VerseIndex
+    /** Worlds kept ready of each backend that boots slowly. */
+    warmWorlds: number
+    onCreated: (providerId: string, start: 'cold' | 'warm', ms: number) => void
+    onError: (error: unknown) => void
+  },
+): Promise<Providers> {
+  const { write, verses } = options
+  const byId = new Map<string, WorldRuntimeProvider>()
+  const pools: WarmWorlds[] = []
+  for (const provider of raw) {
+    const told = journalled(provider, write, { verseOf: verses.of })
+    const pool = createWarmWorlds(told, {
+      size: BOOTS_SLOWLY.includes(provider.id) ? options.warmWorlds : 0,
+      component: COMPONENT,
+      onCreated: (start, ms) => options.onCreated(provider.id, start, ms),
+      onError: options.onError,
+    })
+    pools.push(pool)
+    byId.set(provider.id, pool.provider)
+  }
+  const worlds = (id: string) => {
+    const provider = byId.get(id)
+    if (!provider)
+      throw new MultiverseError(
+        'PROVIDER_MISSING',
+        `this keeper has no worlds of ${id}, only of ${[...byId.keys()].join(', ')}: see KEEPER_PROVIDERS`,
+        // It goes on when it is started with the provider again.
+        { isRetryable: true },
+      )
+    return provider
+  }
+  const openOptimizer = async (on: WorldRuntimeProvider) => {
+    const optimizer = await createOptimizer(LOCAL_ROLES.coordinator, { worlds: on })
+    await optimizer.init({ dataDir: optimizerDir })
+    return optimizer
+  }
+  const introductions: JournalEvent[] = []
+  for (const provider of raw) introductions.push(...(await introduce(provider)))
+  introductions.push(...(await introduce(verifier)))
+  const optimizer = await openOptimizer(raw[0]!)
+  introductions.push(...(await introduce(optimizer)))
+  await optimizer.shutdown()
+
+  return {
+    ids: [...byId.keys()],
+    worlds,
+    limits,
+    replayLimits: { ...limits, timeMs: limits.timeMs * PATIENCE },
+    verifier,
+    optimizer: (worldsId, verse) => {
+      worlds(worldsId)
+      const rollouts = raw.find(({ id }) => id === worldsId)!
+      return openOptimizer(journalled(rollouts, write, { verseOf: () => verse }))
+    },
+    turn: createGate(availableParallelism()),
+    warm: (seed) => {
+      for (const pool of pools) pool.keep(seed)
+    },
+    introductions,
+    shutdown: async () => {
+      await Promise.all([...byId.values(), verifier].map((provider) => provider.shutdown()))
+    },
+  }
+}
+
+/** A fresh world of the others is there within milliseconds. */
+const BOOTS_SLOWLY = ['gvisor', 'microvm']
+
+/** Links the keeper to a provider, so that it may use it. Gives what the journal should say of both. */
+async function introduce(provider: WorldRuntimeProvider): Promise<JournalEvent[]> {
+  const { id, name, trit } = provider
+  const link: LinkConfig = { source: COMPONENT, target: id, name: 'default', config: {} }
+  await provider.receiveLinkConfig(link)
+  return [
+    {
+      kind: 'provider.registered',
+      providerId: id,
+      name,
+      trit,
+      capabilities: { ...provider.capabilities() },
+      apiEndpoint: null,
+      authMethod: null,
+      status: 'available',
+    },
+    {
+      kind: 'link.put',
+      linkId: `${COMPONENT}-${id}-default`,
+      sourceComponent: COMPONENT,
+      targetProvider: id,
+      linkConfig: {},
+    },
+  ]
+}
