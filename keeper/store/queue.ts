@@ -47,10 +47,11 @@ export async function createQueue(db: Database): Promise<Queue> {
     // Looks the queue up now. Inside a transaction it would wait for the one connection that the transaction holds.
     await boss.insert(name, [])
   }
-  // Work that was running when the process was killed comes again at once, not when it is found to have expired.
+  // Work that was running when the process was killed comes again at once, not when it is found to have expired; so does work
+  // that failed: what it failed for may have been what the process was started anew for.
   if (db.isSole)
     await db.query(
-      `update pgboss.job set state = 'retry', start_after = now() where state = 'active' and name in ('partition', 'answer')`,
+      `update pgboss.job set state = 'retry', start_after = now() where state in ('active', 'retry') and name in ('partition', 'answer')`,
     )
   type Worker = { id: string; isBusy: boolean }
   const workers: Record<QueueName, Worker[]> = { partition: [], answer: [] }

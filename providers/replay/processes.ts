@@ -26,6 +26,8 @@ type Process = { child: ChildProcess; hear: (hearer: (event: Event) => void) => 
 type Event = { kind: 'notice'; notice: Notice } | { kind: 'broken'; error: MultiverseError }
 
 const START_MS = 30_000
+/** How long a task may wait for its world. */
+const BEGIN_MS = 120_000
 /** How long a task that was called off may take to end. */
 const STOP_MS = 5_000
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -193,12 +195,14 @@ function carry(
         return resolve()
       }
       if (isStopped) return undefined
+      if (told.kind === 'begun') return wait(stepMs, late)
       if (told.step !== due++)
         return fail(broken('REPLAY_INVALID', 'the verifier took another order'))
       wait(stepMs, late)
       return next(told.step, toRedone(told)) ? undefined : stop()
     })
-    wait(stepMs, late)
+    // The first task of a provider waits for it to open, which may take longer than any step.
+    wait(BEGIN_MS, () => broken('REPLAY_TIMEOUT', `no world within ${BEGIN_MS} ms`))
     child.send({ kind: 'task', ...task } satisfies Order)
   })
 }

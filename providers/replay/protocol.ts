@@ -27,9 +27,10 @@ export type Order =
   | { kind: 'stop'; id: number }
   | { kind: 'open'; source: Source }
 
-/** What a process tells: it can begin; a step was done; the task is over; it could not begin at all. */
+/** What a process tells: it is there; a task's world is; a step was done; the task is over; it could not begin at all. */
 export const notice = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('ready') }),
+  z.strictObject({ kind: z.literal('begun'), id: z.int() }),
   z.strictObject({
     kind: z.literal('done'),
     id: z.int(),

@@ -33,6 +33,7 @@ async function perform({ id, source, from, codes, limits }: Task): Promise<void>
   try {
     const provider = await open(source)
     const world = await begin(provider, from)
+    tell({ kind: 'begun', id })
     try {
       for (const [step, code] of codes.entries())
         try {
