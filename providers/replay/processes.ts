@@ -156,6 +156,7 @@ function carry(
   signal: AbortSignal,
   stepMs: number,
 ): Promise<void> {
+  const late = () => broken('REPLAY_TIMEOUT', `a step has not ended within ${stepMs} ms`)
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined
     let due = 0
@@ -169,7 +170,6 @@ function carry(
       clearTimeout(timer)
       timer = setTimeout(() => fail(error()), Math.min(ms, MAX_TIMER_MS))
     }
-    const late = () => broken('REPLAY_TIMEOUT', `a step has not ended within ${stepMs} ms`)
     const stop = () => {
       isStopped = true
       child.send({ kind: 'stop', id: task.id } satisfies Order)
