@@ -1,6 +1,7 @@
 import { Command, Help } from 'commander'
 import { registerAnalyticsCommands, registerProviderCommands } from './commands/analytics.ts'
 import { registerAnswerCommands } from './commands/answer.ts'
+import { registerDoctorCommand } from './commands/doctor.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
 import { registerNetworkCommands } from './commands/network.ts'
@@ -62,6 +63,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerNetworkCommands(registry)
   registerAnalyticsCommands(registry)
   registerProviderCommands(registry)
+  registerDoctorCommand(registry)
   return program
 }
 

@@ -1,5 +1,5 @@
 // Prepares a fresh clone and then runs a program of the project: `node scripts/bootstrap.mjs FILE [arguments]`, or
-// `--compile-only`. Runs on whatever Node there is, so it uses nothing but what every Node from 20 on brings along.
+// `--compile-only`; `--state` only says what is there. Runs on whatever Node there is, so it uses nothing but what every Node from 20 on brings along.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
@@ -31,6 +31,11 @@ async function main() {
   const [target, ...rest] = process.argv.slice(2)
   if (target === undefined)
     throw new SetupError('USAGE', 'usage: node scripts/bootstrap.mjs FILE [arguments]')
+  if (target === '--state') {
+    const state = { packages: isInstalled(), contracts: isCompiled() }
+    process.stdout.write(`${JSON.stringify(state)}\n`)
+    return
+  }
   const node = await prepare()
   const env = { ...process.env, MULTIVERSE_BOOTSTRAP_MS: String(Date.now() - startedAt) }
   env.PATH = [path.dirname(node), at('node_modules', '.bin'), process.env.PATH].join(path.delimiter)

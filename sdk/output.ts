@@ -384,6 +384,24 @@ export const walletsOutput = z.strictObject({
   unreadable: z.array(z.strictObject({ path: z.string(), ...failureOutput.shape })),
 })
 
+/** `doctor`. */
+export const doctorOutput = z.strictObject({
+  /** Whether all that is required is there. */
+  ok: z.boolean(),
+  findings: z.array(
+    z.strictObject({
+      /** Stable: node, packages, contracts, ports, disk, data, rpc, the name of a database's variable, gvisor, qemu, firecracker, kvm, or a provider. */
+      id: z.string(),
+      name: z.string(),
+      required: z.boolean(),
+      ok: z.boolean(),
+      detail: z.string(),
+      /** One line that mends it; null when there is nothing to mend. */
+      mend: z.string().nullable(),
+    }),
+  ),
+})
+
 export type FailureOutput = z.infer<typeof failureOutput>
 export type AskOutput = z.infer<typeof askOutput>
 export type MoveOutput = z.infer<typeof moveOutput>
@@ -406,5 +424,6 @@ export type DemoOutput = z.infer<typeof demoOutput>
 export type UpOutput = z.infer<typeof upOutput>
 export type WalletOutput = z.infer<typeof walletOutput>
 export type WalletsOutput = z.infer<typeof walletsOutput>
+export type DoctorOutput = z.infer<typeof doctorOutput>
 export type VerseState = z.infer<typeof verseState>
 export type QuestionState = z.infer<typeof questionState>

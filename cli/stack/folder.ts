@@ -2,8 +2,8 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import { acquireLock, type Lock } from '../../sdk/node/lock.ts'
-import { MARKER, upgradeDataFolder } from '../../sdk/node/version.ts'
+import { acquireLock, type Lock, lockHolder } from '../../sdk/node/lock.ts'
+import { MARKER, readDataVersion, upgradeDataFolder } from '../../sdk/node/version.ts'
 
 const LOCK = 'lock'
 /** Other folders of records that live beside the stack's and are never removed with it. */
@@ -33,6 +33,31 @@ export async function openFolder(dataDir: string): Promise<Lock> {
     throw error
   }
   return lock
+}
+
+/** What a path is to a stack, without touching it. */
+export type FolderState =
+  | { kind: 'missing' }
+  | { kind: 'foreign'; entry: string }
+  /** `version` is 0 before its first use; `holder` is the process that works on it, if one does. */
+  | { kind: 'ours'; version: number; holder: number | null }
+
+/** Looks at a data folder. @throws DATA_TOO_NEW, DATA_INVALID */
+export async function inspectFolder(dataDir: string): Promise<FolderState> {
+  let entries: string[]
+  try {
+    entries = await readdir(dataDir)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'missing' }
+    throw error
+  }
+  const foreign = entries.find((entry) => !isOurs(entry))
+  if (!entries.includes(MARKER) && foreign !== undefined) return { kind: 'foreign', entry: foreign }
+  const [version, holder] = await Promise.all([
+    readDataVersion(dataDir),
+    lockHolder(join(dataDir, LOCK)),
+  ])
+  return { kind: 'ours', version, holder }
 }
 
 /** Removes everything a stack ever put into its folder, and nothing else. */

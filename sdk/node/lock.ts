@@ -59,6 +59,12 @@ export async function acquireLockWithin(path: string, patienceMs: number): Promi
   }
 }
 
+/** The process that holds the lock at `path`; null when none does. */
+export async function lockHolder(path: string): Promise<number | null> {
+  const holder = await readHolder(path)
+  return holder !== undefined && (await isAlive(holder)) ? holder.pid : null
+}
+
 async function release(path: string, holder: Holder): Promise<void> {
   const present = await readHolder(path)
   if (present?.token === holder.token) await unlink(path)

@@ -31,11 +31,11 @@ const markerSchema = z.object({ version: z.int().positive() })
  * @throws DATA_TOO_NEW when a later version of this program wrote it, DATA_INVALID when its marker cannot be understood
  */
 export async function upgradeDataFolder(dataDir: string): Promise<void> {
-  if ((await readVersion(dataDir)) === DATA_VERSION) return
+  if ((await readDataVersion(dataDir)) === DATA_VERSION) return
   const lock = await acquireLockWithin(join(dataDir, `${MARKER}.lock`), PATIENCE_MS)
   try {
     // Another process may have done it meanwhile.
-    for (let version = await readVersion(dataDir); version < DATA_VERSION; version++) {
+    for (let version = await readDataVersion(dataDir); version < DATA_VERSION; version++) {
       await STEPS[version]!(dataDir)
       await writeJson(join(dataDir, MARKER), { version: version + 1 })
     }
@@ -45,7 +45,7 @@ export async function upgradeDataFolder(dataDir: string): Promise<void> {
 }
 
 /** The layout a folder is in; 0 for one without a marker. @throws DATA_TOO_NEW, DATA_INVALID */
-async function readVersion(dataDir: string): Promise<number> {
+export async function readDataVersion(dataDir: string): Promise<number> {
   const path = join(dataDir, MARKER)
   let text: string
   try {
