@@ -1,7 +1,7 @@
 import type { FailureOutput } from '../sdk/output.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 
-/** What a verb ends with. */
+/** What a verb ends with: the one place that decides it. */
 export const EXIT = {
   ok: 0,
   /** The operation failed. */
@@ -16,7 +16,8 @@ export const EXIT = {
   interrupted: 130,
 } as const
 
-const EXIT_BY_CODE: Record<string, number> = {
+/** What a verb that failed exits with, by the error's code; {@link EXIT.failed} for all others. Each is told in docs/operations.md. */
+export const EXIT_BY_CODE: Record<string, number> = {
   USAGE: EXIT.usage,
   INVALID_ADDRESS: EXIT.usage,
   INVALID_AMOUNT: EXIT.usage,

@@ -2,34 +2,9 @@ import { isMultiverseError, oneLine } from '../sdk/errors.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
 import { openKeeperAccount } from './account.ts'
 import { loadConfig } from './config.ts'
+import { KEEPER_EXIT_BY_CODE } from './exits.ts'
 import { type Keeper, startKeeper } from './keeper.ts'
 import { createLog } from './log.ts'
-
-/** Exit codes by error; 1 for all others. */
-const EXITS: Record<string, number> = {
-  CONFIG_INVALID: 2,
-  NO_WALLET: 2,
-  UNKNOWN_WALLET: 2,
-  AMBIGUOUS_WALLET: 2,
-  INVALID_SETTING: 2,
-  KEYSTORE_NOT_FOUND: 2,
-  KEYSTORE_INVALID: 2,
-  KEYSTORE_UNSUPPORTED: 2,
-  NO_PASSPHRASE: 2,
-  PASSPHRASE_UNREADABLE: 2,
-  WRONG_PASSPHRASE: 2,
-  SIGNER_NO_ACCOUNT: 2,
-  SIGNER_AMBIGUOUS: 2,
-  NO_DEPLOYMENT: 2,
-  DEPLOYMENT_INVALID: 2,
-  OTHER_CHAIN: 3,
-  OTHER_DEPLOYMENT: 3,
-  NO_CONTRACT: 3,
-  OTHER_CODE: 3,
-  DATA_TOO_NEW: 3,
-  DATA_INVALID: 3,
-  SCHEMA_TOO_NEW: 3,
-}
 
 /** Longer than it takes to end what runs. */
 const STOP_MS = 9_000
@@ -59,7 +34,7 @@ try {
 async function die(error: unknown): Promise<never> {
   const code = isMultiverseError(error) ? error.code : 'UNEXPECTED'
   process.stderr.write(`error ${code}: ${oneLine(error)}\n`)
-  const exit = EXITS[code] ?? 1
+  const exit = KEEPER_EXIT_BY_CODE[code] ?? 1
   // Never for longer than a stop may take, whatever state it is in.
   setTimeout(() => process.exit(exit), STOP_MS).unref()
   try {

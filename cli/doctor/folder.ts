@@ -21,18 +21,13 @@ export async function checkFolder(dataDir: string): Promise<Finding> {
 }
 
 function judge(dataDir: string, state: FolderState): Finding {
-  switch (state.kind) {
-    case 'missing':
-      return found(subject, `${dataDir} will be made`)
-    case 'foreign':
-      return lacking(subject, `${dataDir} holds ${state.entry}, which is not ours`, ANOTHER)
-    case 'ours': {
-      const { version, holder } = state
-      const later = version === DATA_VERSION ? '' : `, to be brought to ${DATA_VERSION}`
-      const by = holder === null ? '' : `, held by process ${holder}`
-      return found(subject, `${dataDir}, version ${version}${later}, writable${by}`)
-    }
-  }
+  if (state.kind === 'missing') return found(subject, `${dataDir} will be made`)
+  if (state.kind === 'foreign')
+    return lacking(subject, `${dataDir} holds ${state.entry}, which is not ours`, ANOTHER)
+  const { version, holder } = state
+  const later = version === DATA_VERSION ? '' : `, to be brought to ${DATA_VERSION}`
+  const by = holder === null ? '' : `, held by process ${holder}`
+  return found(subject, `${dataDir}, version ${version}${later}, writable${by}`)
 }
 
 async function assertWritable(path: string): Promise<void> {
