@@ -22,19 +22,22 @@ async function documented(heading: string): Promise<Map<number, string[]>> {
 }
 
 function grouped(byCode: Record<string, number>, exit: number): string[] {
-  return Object.keys(byCode).filter((code) => byCode[code] === exit)
+  return Object.keys(byCode)
+    .filter((code) => byCode[code] === exit)
+    .toSorted()
 }
 
 test('every exit code of the command is documented with its codes', async () => {
   const rows = await documented('`multiverse` (`cli/errors.ts`):')
   expect([...rows.keys()]).toEqual(Object.values(EXIT))
   for (const exit of Object.values(EXIT).filter((exit) => exit > 1))
-    expect(rows.get(exit)).toEqual(grouped(EXIT_BY_CODE, exit))
+    expect(rows.get(exit)?.toSorted()).toEqual(grouped(EXIT_BY_CODE, exit))
 })
 
 test("every exit code of the keeper's is documented with its codes", async () => {
   const rows = await documented('The keeper (`keeper/exits.ts`), for a supervisor:')
   expect([...rows.keys()]).toEqual([0, 1, 2, 3])
-  for (const exit of [2, 3]) expect(rows.get(exit)).toEqual(grouped(KEEPER_EXIT_BY_CODE, exit))
+  for (const exit of [2, 3])
+    expect(rows.get(exit)?.toSorted()).toEqual(grouped(KEEPER_EXIT_BY_CODE, exit))
   for (const code of rows.get(1) ?? []) expect(KEEPER_EXIT_BY_CODE).not.toHaveProperty(code)
 })
