@@ -5,10 +5,10 @@ import { SOURCES } from './deploy/sources.ts'
 import { namedNetworks } from './sdk/networks.ts'
 
 // `npm run coverage` builds instrumented contracts, which must not get among the artifacts.
-const coverageFolders =
-  process.env['MULTIVERSE_COVERAGE'] === undefined
-    ? {}
-    : { artifacts: 'coverage/artifacts', cache: 'coverage/cache' }
+const isCoverage = process.env['MULTIVERSE_COVERAGE'] !== undefined
+const coverageFolders = isCoverage
+  ? { artifacts: 'coverage/artifacts', cache: 'coverage/cache' }
+  : {}
 
 const solidityTests = {
   fuzz: { runs: 256 },
@@ -40,7 +40,9 @@ export default defineConfig({
   solidity: {
     compilers: [compiler()],
     // An object of its own is a compilation of its own: see deploy/sources.ts.
-    overrides: Object.fromEntries(Object.values(SOURCES).map((source) => [source, compiler()])),
+    overrides: isCoverage
+      ? {}
+      : Object.fromEntries(Object.values(SOURCES).map((source) => [source, compiler()])),
   },
   // Without accounts: `multiverse deploy` signs, Hardhat reads and verifies.
   networks: Object.fromEntries(
@@ -55,6 +57,8 @@ export default defineConfig({
     solidity: {
       profiles: {
         default: { ...solidityTests, invariant: { ...invariant, runs: 64, depth: 100 } },
+        // Which lines are reached, not what holds: a few runs tell.
+        coverage: { ...solidityTests, fuzz: { runs: 16 }, invariant },
         deep: { ...solidityTests, invariant: { ...invariant, runs: 512, depth: 300 } },
       },
     },

@@ -63,6 +63,7 @@ const deep: Suite[] = [
     name: 'invariants',
     run: () => solidityTests([...stateful, '--test-profile', 'deep']),
   },
+  { name: 'coverage', run: coverage },
 ]
 
 /** Runs a command with its output passed on, and gives back its exit code and what it printed. */
@@ -86,6 +87,12 @@ async function solidityTests(args: readonly string[]): Promise<Count> {
   const plain = output.replaceAll(/\u001B\[[0-9;]*m/g, '')
   const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(plain)?.[1] ?? 0)
   return settle(code, { passed: count('passing'), failed: count('failing') })
+}
+
+/** Every line and statement of the contracts is reached by a test. */
+async function coverage(): Promise<Count> {
+  const { code } = await run('node', ['scripts/coverage.ts'])
+  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }
 
 async function vitest(paths: readonly string[]): Promise<Count> {

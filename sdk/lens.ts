@@ -1,8 +1,11 @@
 import type { Address, Hex } from 'viem'
 import { readContract } from 'viem/actions'
-import { lensAbi } from './abi.ts'
+import { lensAbi, multiverseAbi } from './abi.ts'
 import { contractError, type ReadClient } from './actions.ts'
 import type { Answer, Path } from './ids.ts'
+
+/** With the ledger's errors, which the lens passes on. */
+const abi = [...lensAbi, ...multiverseAbi] as const
 
 type OnLens = { lens: Address }
 
@@ -35,7 +38,7 @@ export async function getVerses(
   try {
     return await readContract(client, {
       address: lens,
-      abi: lensAbi,
+      abi,
       functionName: 'verses',
       args: [paths as Answer[][]],
     })
@@ -60,7 +63,7 @@ export async function getBalances(
   try {
     return await readContract(client, {
       address: lens,
-      abi: lensAbi,
+      abi,
       functionName: 'balances',
       args: [owner, paths as Answer[][], tokens],
     })
@@ -86,7 +89,7 @@ export async function getPullUps(
   try {
     return await readContract(client, {
       address: lens,
-      abi: lensAbi,
+      abi,
       functionName: 'pullUps',
       args: [owner, paths as Answer[][], tokens],
     })
