@@ -31,7 +31,7 @@ export function registerLookCommands({ chainVerb, finish }: Registry): void {
       'after',
       examples(
         ['question 1a2b3c', 'by the first digits of its id'],
-        ['question will-it-rain-tomorrow', 'by its title'],
+        ['question will-it-rain', 'by its title'],
       ),
     )
     .action(async (question: string, options: CommonOptions) =>

@@ -66,7 +66,7 @@ export function registerStackCommands({ verb, progress, finish, signal }: Regist
       'after',
       examples(
         ['sql "SELECT * FROM v_wev"', 'what each answer was worth'],
-        ['sql --csv "SELECT * FROM verses" > verses.csv', 'a table for a spreadsheet'],
+        ['sql --csv "SELECT * FROM v_wev"', 'the same for a spreadsheet'],
       ),
     )
     .action(async (query: string, options: SqlOptions) =>
