@@ -47,7 +47,10 @@ export const moveOutput = z.strictObject({
   verse: word,
   path,
   question: word,
+  /** One for each outcome. */
   children: z.array(z.strictObject({ verse: word, outcome, label })),
+  /** The outcomes of those that were given to or taken from: the ones still possible. */
+  survivors: z.array(outcome),
   token: address,
   amount: decimal,
   owner: address,

@@ -2,10 +2,11 @@ import { formatUnits } from 'viem'
 import { readContract } from 'viem/actions'
 import { tokenAbi } from '../../sdk/abi.ts'
 import { approve, contractError, pullUp, pushDown } from '../../sdk/actions.ts'
-import { childPaths, outcomesOf, verseId } from '../../sdk/ids.ts'
+import type { MultiverseLog } from '../../sdk/events.ts'
+import { childPaths, outcomesIn, verseId } from '../../sdk/ids.ts'
 import type { MoveOutput } from '../../sdk/output.ts'
 import { type CommonOptions, type Context, openContext, type TokenInfo } from '../context.ts'
-import { type Result, table } from '../output.ts'
+import { plain, type Result, table } from '../output.ts'
 import { formatPath, resolvePath, resolveQuestion } from '../path.ts'
 import { parseAmount } from '../values.ts'
 import { nameOf } from '../wallets.ts'
@@ -45,7 +46,7 @@ async function move(
   const isFromRoot = kind === 'push-down' && path.length === 0
   const approveTx = isFromRoot ? await approveIfNeeded(context, token, amount) : null
   const act = kind === 'push-down' ? pushDown : pullUp
-  const { hash, receipt } = await act(wallet, {
+  const { hash, receipt, logs } = await act(wallet, {
     multiverse: deployment.addresses.multiverse,
     path,
     question,
@@ -59,10 +60,12 @@ async function move(
     outcome,
     label: labels?.[outcome] ?? null,
   }))
+  const survivors = survivorsOf(logs)
+  const touched = children.filter(({ outcome }) => survivors.includes(outcome))
   const formatted = formatUnits(amount, token.decimals)
   const [from, into] = [
     await formatPath(path, catalog),
-    `${outcomesOf(question)} verses: ${children.map((child) => child.label ?? child.outcome).join(', ')}`,
+    `${touched.length === 1 ? '1 verse' : `${touched.length} verses`}: ${touched.map(({ label, outcome }) => plain(label ?? `${outcome}`)).join(', ')}`,
   ]
   return {
     json: {
@@ -71,6 +74,7 @@ async function move(
       path: await describePath(path, catalog),
       question,
       children,
+      survivors,
       token: token.address,
       amount: formatted,
       owner,
@@ -88,6 +92,12 @@ async function move(
       ['tx', hash],
     ]),
   }
+}
+
+/** The outcomes that a move gave to or took from, as its event tells. */
+function survivorsOf(logs: readonly MultiverseLog[]): number[] {
+  const moved = logs.find((log) => log.eventName === 'PushDown' || log.eventName === 'PullUp')
+  return moved === undefined ? [] : outcomesIn(moved.args.survivors)
 }
 
 async function approveIfNeeded(context: Context, token: TokenInfo, amount: bigint) {

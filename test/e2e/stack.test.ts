@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { type Hex, parseEther } from 'viem'
 import { getBlockNumber } from 'viem/actions'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -23,7 +24,17 @@ import {
 import { localAccount } from '../../cli/wallets.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { readDeployment } from '../../sdk/node/data.ts'
-import type { FailureOutput } from '../../sdk/output.ts'
+import {
+  askOutput,
+  balanceOutput,
+  type FailureOutput,
+  moveOutput,
+  questionOutput,
+  sqlOutput,
+  upOutput,
+  versesOutput,
+  worldsOutput,
+} from '../../sdk/output.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
 
@@ -76,6 +87,7 @@ async function startUp(...args: string[]): Promise<Up> {
   const [text] = await Promise.race([line, ended])
   const ready = JSON.parse(text) as Ready | FailureOutput
   if ('error' in ready) throw new Error(ready.error.message)
+  upOutput.parse(ready)
   return { child, ready }
 }
 
@@ -215,6 +227,7 @@ describe('a question asked, split, traded, answered and redeemed with the comman
     const nominal = `${parseEther('105')}`
     let ran = await ask('--json')
     while ((lastJson(ran) as { rows: unknown[] }).rows.length === 0) ran = await ask('--json')
+    sqlOutput.parse(lastJson(ran))
     expect(lastJson(ran)).toMatchObject({
       columns: [{ name: 'winner' }, { name: 'wev_nominal' }],
       rows: [[0, nominal]],
@@ -224,6 +237,84 @@ describe('a question asked, split, traded, answered and redeemed with the comman
     const wrong = await multiverse(['sql', 'DROP TABLE balances', '--data', dataDir])
     expect(wrong.code).toBe(1)
     expect(wrong.stderr).toMatch(/^error [A-Z_]+: .+\n$/)
+  })
+})
+
+/** The README's question: three outcomes and void, its own setup and program, and alice for an oracle. */
+describe("a question of one's own, answered by its asker", () => {
+  const name = 'how-will-the-bay-be-fished'
+  const spec = fileURLToPath(new URL('../../docs/examples/fishery.json', import.meta.url))
+
+  /** What all owners have at root, and what the ledger holds of it. */
+  const books = async () => {
+    const roots = await Promise.all(
+      ['alice', 'bob', 'carol'].map(async (owner) => {
+        const { balances } = balanceOutput.parse(await json(`balance --owner ${owner}`))
+        return parseEther(balances.find(({ path }) => path.length === 0)!.amount)
+      }),
+    )
+    const { verses } = versesOutput.parse(await json('verses'))
+    const locked = verses[0]!.supply[0]?.amount ?? '0'
+    return { roots, locked: parseEther(locked), verses }
+  }
+
+  test('asked, split, run in worlds, sold, answered and redeemed: the books balance', async () => {
+    const before = await books()
+    const total = (of: typeof before) => of.roots.reduce((sum, root) => sum + root, of.locked)
+    const asked = askOutput.parse(
+      await json(`ask --spec ${spec} --deadline 2030-01-01 --oracle alice`),
+    )
+    // The README says so, and that the rest of what it shows follows from it.
+    expect(asked.question).toMatch(/^0x4d277383/)
+    moveOutput.parse(await json(`push-down --question ${name} --amount 100 --as bob`))
+
+    const reported = async () => {
+      const question = questionOutput.parse(await json(`question ${name}`))
+      return question.partitions[0]?.reports[0] === undefined ? undefined : question
+    }
+    let question = await reported()
+    while (question === undefined) question = await reported()
+    const { worlds } = question.partitions[0]!.reports[0]!
+    expect(question.labels).toEqual(['open', 'quota', 'seasons', 'void'])
+    const costs = worlds.map(({ cost }) => Number(cost))
+    // A quota feeds most for ever; open to all, the bay is soon nearly empty.
+    expect(costs[1]).toBeCloseTo(24 / (24 * 0.19) / 10, 12)
+    expect(costs[0]).toBeGreaterThan(costs[2]!)
+    expect(costs[2]).toBeGreaterThan(costs[1]!)
+    const listed = worldsOutput.parse(await json('worlds')).worlds
+    const own = listed.filter((world) => world.question === asked.question)
+    expect(own.map(({ label, provider, verdict }) => [label, provider, verdict])).toEqual(
+      ['open', 'quota', 'seasons'].map((label) => [label, 'quickjs', 'ran']),
+    )
+    for (const { world } of own) expect(world).toMatch(/^world-/)
+
+    await json(`transfer --verse ${name}=open --to carol --amount 40 --as bob`)
+    await json(`transfer --verse ${name}=quota --to carol --amount 25 --as bob`)
+    const stranger = await run(`resolve --question ${name} --outcome quota --as carol`)
+    expect(stranger.stderr).toMatch(/^error NOT_ORACLE: only alice can answer it/)
+    expect(await json(`resolve --question ${name} --outcome quota`)).toMatchObject({
+      outcome: 1,
+      label: 'quota',
+    })
+    const pulled = [
+      json(`pull-up --question ${name} --amount 75 --as bob`),
+      json(`pull-up --question ${name} --amount 25 --as carol`),
+    ]
+    for (const each of await Promise.all(pulled))
+      expect(moveOutput.parse(each).survivors).toEqual([1])
+
+    const after = await books()
+    expect(total(after)).toBe(total(before))
+    expect(after.locked).toBe(before.locked)
+    const moved = after.roots.map((root, index) => root - before.roots[index]!)
+    expect(moved).toEqual([0n, parseEther('-25'), parseEther('25')])
+    const mine = after.verses.filter((verse) => verse.question === asked.question)
+    expect(mine.map(({ label, state, supply }) => [label, state, supply[0]?.amount])).toEqual([
+      ['open', 'evaporated', '100'],
+      ['quota', 'came-true', undefined],
+      ['seasons', 'evaporated', '100'],
+      ['void', 'evaporated', '100'],
+    ])
   })
 })
 
