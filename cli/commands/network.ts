@@ -1,4 +1,5 @@
 import { networkNames } from '../network.ts'
+import { examples } from '../help.ts'
 import type { Registry } from '../registry.ts'
 import type { DeployVerbOptions } from '../verbs/deploy.ts'
 import { integerFrom } from './options.ts'
@@ -23,11 +24,14 @@ export function registerNetworkCommands({ chainVerb, progress, finish, signal }:
     .option('--start-block <n>', 'a block before the contracts', integerFrom(0, 999_999_999))
     .addHelpText(
       'after',
-      `
-Examples:
-  SEPOLIA_RPC_URL=https://... multiverse deploy --network sepolia --dry-run
-  SEPOLIA_RPC_URL=https://... multiverse deploy --network sepolia --verify
-  multiverse deploy --rpc http://127.0.0.1:9545 --data ./elsewhere --yes`,
+      examples(
+        [
+          'deploy --network sepolia --dry-run',
+          'addresses, gas and cost; SEPOLIA_RPC_URL says where the chain is',
+        ],
+        ['deploy --network sepolia --verify', 'send it, and publish the sources'],
+        ['deploy --rpc http://127.0.0.1:9545 --data ./elsewhere --yes', 'a chain of your own'],
+      ),
     )
     .action(async (options: DeployVerbOptions) => {
       // Loaded when needed: it would slow every other verb down.

