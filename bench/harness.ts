@@ -23,14 +23,19 @@ export type Report = {
   bench: string
   machine: { cores: number; node: string; platform: string }
   rows: Row[]
+  /** What could not be measured here, and why. */
+  skipped: string[]
   ok: boolean
 }
+
+/** What a bench gives when rows do not say all of it; `above` is for people, and stands above the table. */
+export type Findings = { rows: Row[]; above?: string; skipped?: string[] }
 
 /** A bench: measures, and gives its rows in the order of the table. Notes on how go to stderr. */
 export type Bench = {
   name: string
   summary: string
-  run: (options: BenchOptions) => Promise<Row[]>
+  run: (options: BenchOptions) => Promise<Row[] | Findings>
 }
 
 /** `args` are what stood after the bench's name, without the harness's own flags. */
@@ -123,7 +128,7 @@ function judge(measured: Row): Row {
 }
 
 /** The report of a bench's rows on this machine. */
-export function report(bench: string, rows: Row[]): Report {
+export function report(bench: string, rows: Row[], skipped: string[] = []): Report {
   return {
     bench,
     machine: {
@@ -132,12 +137,13 @@ export function report(bench: string, rows: Row[]): Report {
       platform: `${process.platform}-${process.arch}`,
     },
     rows,
+    skipped,
     ok: rows.every((each) => each.ok !== false),
   }
 }
 
 /** The report as an aligned table for people. */
-export function table({ bench, machine, rows, ok }: Report): string {
+export function table({ bench, machine, rows, skipped, ok }: Report): string {
   const headings = [...new Set(rows.flatMap(({ beside }) => Object.keys(beside ?? {})))]
   const cells = rows.map((each) => [
     each.name,
@@ -167,7 +173,8 @@ export function table({ bench, machine, rows, ok }: Report): string {
       .trimEnd(),
   )
   const head = `${bench} on ${machine.cores} cores, Node ${machine.node}, ${machine.platform}`
-  return [head, ...body, ok ? 'all targets met' : 'a target was missed'].join('\n')
+  const left = skipped.map((each) => `skipped: ${each}`)
+  return [head, ...body, ...left, ok ? 'all targets met' : 'a target was missed'].join('\n')
 }
 
 function format(value: number): string {

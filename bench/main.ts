@@ -23,12 +23,14 @@ const { bench } = (await import(new URL(`suites/${name}.ts`, import.meta.url).hr
   bench: Bench
 }
 try {
-  const rows = await bench.run({
+  const found = await bench.run({
     args: rest.filter((each) => !flags.has(each)),
     note: (text) => void process.stderr.write(`${text}\n`),
   })
-  const result = report(bench.name, rows)
-  console.log(rest.includes('--json') ? JSON.stringify(result) : table(result))
+  const { rows, above, skipped } = Array.isArray(found) ? { rows: found } : found
+  const result = report(bench.name, rows, skipped)
+  if (rest.includes('--json')) console.log(JSON.stringify(result))
+  else console.log(above === undefined ? table(result) : `${above}\n\n${table(result)}`)
   process.exitCode = rest.includes('--check') && !result.ok ? 1 : 0
 } catch (error) {
   console.error(`error BENCH_FAILED: ${bench.name}: ${oneLine(error)}`)
