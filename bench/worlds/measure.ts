@@ -88,13 +88,14 @@ export async function measure(backend: Backend, note: (text: string) => void): P
   }
 }
 
+const clock = () => performance.now()
+
 /** One push-down, and what may follow it. */
 async function round(
   provider: WorldRuntimeProvider,
   parent: string,
   count: string,
 ): Promise<[Operation, number][]> {
-  const clock = () => performance.now()
   const end = async (instances: readonly Instance[]) => {
     for (const { id } of instances) await provider.destroy(id)
   }

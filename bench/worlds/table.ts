@@ -114,6 +114,6 @@ function short(ms: number): string {
 
 function declared(id: string, figure: string): string {
   const value = ROSTER.find((each) => each.id === id)?.declared[figure]
-  if (value === undefined) throw new RangeError(`the roster declares no ${figure} of ${id}`)
-  return String(value)
+  if (typeof value !== 'string') throw new RangeError(`the roster declares no ${figure} of ${id}`)
+  return value
 }
