@@ -33,17 +33,22 @@ function compiler() {
   }
 }
 
-export default defineConfig({
-  plugins: [hardhatVerify],
-  paths: { tests: { solidity: 'test/contracts' }, ...coverageFolders },
-  coverage: { skipFiles: ['contracts/mocks/**'] },
-  solidity: {
+function profile() {
+  return {
     compilers: [compiler()],
     // An object of its own is a compilation of its own: see deploy/sources.ts.
     overrides: isCoverage
       ? {}
       : Object.fromEntries(Object.values(SOURCES).map((source) => [source, compiler()])),
-  },
+  }
+}
+
+export default defineConfig({
+  plugins: [hardhatVerify],
+  paths: { tests: { solidity: 'test/contracts' }, ...coverageFolders },
+  coverage: { skipFiles: ['contracts/mocks/**'] },
+  // Verification compiles by the profile `production`, which by default would have settings of its own.
+  solidity: { profiles: { default: profile(), production: profile() } },
   // Without accounts: `multiverse deploy` signs, Hardhat reads and verifies.
   networks: Object.fromEntries(
     namedNetworks().flatMap(({ name, chainId, rpcVariable }) =>

@@ -7,7 +7,7 @@ import { tokenAbi } from '../sdk/abi.ts'
 import { contractError, type ReadClient, type WriteClient } from '../sdk/actions.ts'
 import type { Deployment } from '../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
-import { isLocalChain } from '../sdk/networks.ts'
+import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { readDeployment } from '../sdk/node/data.ts'
 import { type Catalog, createCatalog } from './catalog.ts'
 import { isRunning, readStack, type StackRecord } from './stack/record.ts'
@@ -55,13 +55,32 @@ export function dataFolder({ data }: CommonOptions): string {
 /** The stack that runs on the data folder. @throws NO_STACK */
 export async function runningStack(options: CommonOptions): Promise<StackRecord> {
   const dataDir = dataFolder(options)
-  const stack = await readStack(dataDir)
-  if (stack === undefined || !(await isRunning(stack.supervisor)))
-    throw new MultiverseError(
-      'NO_STACK',
-      `no stack runs on ${dataDir}: start one with \`npm start\`, or name another with --data`,
-    )
+  const stack = await findStack(dataDir)
+  if (stack === undefined) throw noStack(dataDir)
   return stack
+}
+
+async function findStack(dataDir: string): Promise<StackRecord | undefined> {
+  const stack = await readStack(dataDir)
+  return stack !== undefined && (await isRunning(stack.supervisor)) ? stack : undefined
+}
+
+function noStack(dataDir: string): MultiverseError {
+  return new MultiverseError(
+    'NO_STACK',
+    `no stack runs on ${dataDir}: start one with \`npm start\`, or name another with --data`,
+  )
+}
+
+/** The RPC that the environment gives for a folder's chain. */
+async function rpcOf(dataDir: string): Promise<string | undefined> {
+  try {
+    const { rpcVariable } = networkOf((await readDeployment(dataDir)).chainId)
+    return (rpcVariable === null ? '' : process.env[rpcVariable]) || undefined
+  } catch (error) {
+    if (isMultiverseError(error, 'NO_DEPLOYMENT')) return undefined
+    throw error
+  }
 }
 
 /**
@@ -70,10 +89,13 @@ export async function runningStack(options: CommonOptions): Promise<StackRecord>
  */
 export async function openContext(options: CommonOptions): Promise<Context> {
   const dataDir = dataFolder(options)
-  const url = options.rpc ?? (await runningStack(options)).urls.rpc
+  const stack = await findStack(dataDir)
+  const url = options.rpc ?? stack?.urls.rpc ?? (await rpcOf(dataDir))
+  if (url === undefined) throw noStack(dataDir)
   const deployment = await readDeployment(dataDir)
   const isLocal = isLocalChain(deployment.chainId)
-  const client = createReadClient(url)
+  const pollMs = pollMsOf(networkOf(deployment.chainId))
+  const client = createReadClient(url, pollMs)
   try {
     await assertDeployedOn(client as Provider, deployment)
   } catch (error) {
@@ -83,7 +105,7 @@ export async function openContext(options: CommonOptions): Promise<Context> {
   const keyring = openKeyring(options)
   const stored = await keyring.wallets()
   const chosen = () => chooseWallet(keyring, options.as, isLocal)
-  const openWallet = async () => createWriteClient(url, await (await chosen()).open())
+  const openWallet = async () => createWriteClient(url, await (await chosen()).open(), pollMs)
   // A passphrase is asked for once, and can be read from a descriptor only once.
   let opened: Promise<WriteClient> | undefined
   return {
@@ -100,7 +122,8 @@ export async function openContext(options: CommonOptions): Promise<Context> {
         throw new MultiverseError('USAGE', 'this chain has no demo token: name one with --token')
       return readToken(client, address)
     },
-    address: (text) => addressOf(text, isLocal, stored),
+    address: (text) =>
+      text === 'keeper' && stack?.keeper ? stack.keeper : addressOf(text, isLocal, stored),
   }
 }
 
@@ -114,14 +137,18 @@ export function openKeyring({ passphraseFd }: CommonOptions): Keyring {
   })
 }
 
-/** A client of a chain nearby: it asks often and keeps no answers. Calls made together travel together. */
-export function createReadClient(url: string): ReadClient {
-  return createClient({ transport: http(url, { batch: true }), pollingInterval: 50, cacheTime: 0 })
+/** A client that keeps no answers and asks often, as a chain nearby bears. Calls made together travel together. */
+export function createReadClient(url: string, pollingInterval = 50): ReadClient {
+  return createClient({ transport: http(url, { batch: true }), pollingInterval, cacheTime: 0 })
 }
 
 /** The same that signs for an account. */
-export function createWriteClient(url: string, account: Account): WriteClient {
-  return createClient({ account, transport: http(url), pollingInterval: 50, cacheTime: 0 })
+export function createWriteClient(
+  url: string,
+  account: Account,
+  pollingInterval = 50,
+): WriteClient {
+  return createClient({ account, transport: http(url), pollingInterval, cacheTime: 0 })
 }
 
 async function readToken(client: ReadClient, address: Address): Promise<TokenInfo> {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { createClient, http } from 'viem'
 import { answered, type Provider, readChainId } from '../deploy/identity.ts'
-import { MultiverseError } from '../sdk/errors.ts'
+import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
 import {
   isLocalChain,
   type Network,
@@ -9,6 +9,7 @@ import {
   networkNamed,
   networkOf,
 } from '../sdk/networks.ts'
+import { readDeployment } from '../sdk/node/data.ts'
 import { type CommonOptions, dataFolder } from './context.ts'
 import { usageError } from './errors.ts'
 
@@ -24,12 +25,12 @@ export type ChosenNetwork = {
 }
 
 /**
- * The chain named with --network, --rpc or both; its RPC is asked who it is.
+ * The chain named with --network, --rpc or both, else that of the data folder's deployment; its RPC is asked who it is.
  * @throws USAGE when neither is given or the network's RPC is not, WRONG_CHAIN when the RPC serves another chain, RPC_FAILED
  */
 export async function chooseNetwork(options: NetworkOptions): Promise<ChosenNetwork> {
   const named = options.network === undefined ? undefined : findNetwork(options.network)
-  const rpcUrl = options.rpc ?? rpcFromEnvironment(named)
+  const rpcUrl = options.rpc ?? rpcFromEnvironment(named ?? (await recordedNetwork(options)))
   const client = createNetworkClient(rpcUrl)
   const chainId = await answered(showUrl(rpcUrl), () => readChainId(client as Provider))
   if (named !== undefined && named.chainId !== chainId)
@@ -70,6 +71,15 @@ function findNetwork(name: string): Network {
   throw usageError(
     `no network named ${name}: one of ${networkNames().join(', ')}, or give the URL of any other chain with --rpc`,
   )
+}
+
+async function recordedNetwork(options: NetworkOptions): Promise<Network | undefined> {
+  try {
+    return networkOf((await readDeployment(dataFolder(options))).chainId)
+  } catch (error) {
+    if (isMultiverseError(error, 'NO_DEPLOYMENT')) return undefined
+    throw error
+  }
 }
 
 function rpcFromEnvironment(network: Network | undefined): string {

@@ -6,8 +6,4 @@ export const SOURCES = {
   Multiverse: 'contracts/Multiverse.sol',
   Worlds: 'contracts/Worlds.sol',
   TestToken: 'contracts/mocks/TestToken.sol',
-  OptimisticOracle: 'contracts/oracles/OptimisticOracle.sol',
-  CommitteeOracle: 'contracts/oracles/CommitteeOracle.sol',
-  PriceOracle: 'contracts/oracles/PriceOracle.sol',
-  RealityOracle: 'contracts/oracles/RealityOracle.sol',
 } as const

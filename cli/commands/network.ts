@@ -1,7 +1,10 @@
+import { Option } from 'commander'
 import { networkNames } from '../network.ts'
 import { examples } from '../help.ts'
 import type { Registry } from '../registry.ts'
 import type { DeployVerbOptions } from '../verbs/deploy.ts'
+import type { RunOptions } from '../verbs/run.ts'
+import { REMOTE_SERVICES } from '../stack/remote.ts'
 import { integerFrom } from './options.ts'
 
 /** Verbs for chains of the user's own choice. */
@@ -37,5 +40,26 @@ export function registerNetworkCommands({ chainVerb, progress, finish, signal }:
       // Loaded when needed: it would slow every other verb down.
       const { deployVerb } = await import('../verbs/deploy.ts')
       await finish(await deployVerb(options, { progress, signal: signal() }), options)
+    })
+
+  networkVerb('run', 'run a keeper and an indexer on a deployment elsewhere, until Ctrl-C')
+    .addOption(new Option('--only <what>', 'run one of them').choices(REMOTE_SERVICES))
+    .option('--port-base <port>', 'first of four ports', integerFrom(1024, 65_000))
+    .addHelpText(
+      'after',
+      `
+The keeper's key: a keystore named with --as or KEEPER_WALLET, a remote signer at KEEPER_SIGNER_URL, or KEEPER_PRIVATE_KEY.
+
+Examples:
+  SEPOLIA_RPC_URL=https://... multiverse run --network sepolia --as operator
+  multiverse run --data ./elsewhere --rpc http://127.0.0.1:9545 --only indexer`,
+    )
+    .action(async (options: RunOptions) => {
+      const { runVerb } = await import('../verbs/run.ts')
+      await runVerb(options, {
+        progress,
+        signal: signal(),
+        ready: (result) => finish(result, options),
+      })
     })
 }

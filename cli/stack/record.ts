@@ -1,8 +1,9 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
+import { writeJson } from '../../sdk/node/files.ts'
 import { startTime } from '../../sdk/node/lock.ts'
 
 const processSchema = z.strictObject({
@@ -16,8 +17,8 @@ const stackSchema = z.strictObject({
   version: z.literal(1),
   supervisor: processSchema,
   chainId: z.int().positive(),
-  /** Address of the stack's keeper: the oracle of the questions it answers. */
-  keeper: z.templateLiteral(['0x', z.string()]),
+  /** Address of the stack's keeper: the oracle of the questions it answers. Null when none runs. */
+  keeper: z.templateLiteral(['0x', z.string()]).nullable(),
   urls: z.strictObject({
     rpc: z.string(),
     graphql: z.string(),
@@ -63,8 +64,8 @@ export async function readStack(dataDir: string): Promise<StackRecord | undefine
 /** Writes beside and renames, so that a reader sees the whole record. */
 export async function writeStack(dataDir: string, record: StackRecord): Promise<void> {
   const path = dataPaths(dataDir).stack
-  await writeFile(`${path}.tmp`, `${JSON.stringify(record, null, 2)}\n`)
-  await rename(`${path}.tmp`, path)
+  // The RPC's URL can hold a key.
+  await writeJson(path, record, 0o600)
 }
 
 export async function removeStack(dataDir: string): Promise<void> {

@@ -7,6 +7,7 @@ import { type DeployPlan, planDeployment } from '../../deploy/plan.ts'
 import { type SourceVerification, verifySources } from '../../deploy/verify.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
+import type { DeployOutput, DeployPlanOutput } from '../../sdk/networkOutput.ts'
 import { isLocalChain, type Network } from '../../sdk/networks.ts'
 import { openKeyring } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -35,7 +36,10 @@ type Deps = { progress: Progress; signal: AbortSignal }
  * Makes the contracts stand on a chain of the user's choice and records them in a data folder. What it will do and cost is
  * shown before, and on any but a local chain asked about.
  */
-export async function deployVerb(options: DeployVerbOptions, deps: Deps): Promise<Result> {
+export async function deployVerb(
+  options: DeployVerbOptions,
+  deps: Deps,
+): Promise<Result<DeployOutput | DeployPlanOutput>> {
   const { progress } = deps
   const chosen = await chooseNetwork(options)
   const { network, rpcUrl, dataDir } = chosen
@@ -77,7 +81,12 @@ export async function deployVerb(options: DeployVerbOptions, deps: Deps): Promis
   const verifications =
     options.verify === true ? await verify(chosen, deployment, contracts, deps) : undefined
   return {
-    json: { dataDir, ...planned, deployment, ...(verifications && { verifications }) },
+    json: {
+      dataDir,
+      ...planned,
+      deployment,
+      ...(verifications && { verifications: verifications.map((each) => ({ ...each, ok: true })) }),
+    },
     text: describeDeployment(deployment, chosen, verifications ?? []),
   }
 }

@@ -91,7 +91,9 @@ async function assertKeeperIs(
   const running = await keeper.address().catch(async (error: unknown) => {
     if (!isMultiverseError(error, 'NO_KEEPER')) throw error
     const stack = await readStack(dataDir)
-    return stack !== undefined && (await isRunning(stack.supervisor)) ? stack.keeper : undefined
+    return stack !== undefined && (await isRunning(stack.supervisor))
+      ? (stack.keeper ?? undefined)
+      : undefined
   })
   if (running !== undefined && isAddressEqual(running, oracle)) return
   const name = nameOf(oracle, isLocal)

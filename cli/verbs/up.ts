@@ -7,6 +7,7 @@ import { playScenario, type ScenarioOptions } from '../scenario/play.ts'
 import { describeSummary, type Summary } from '../scenario/summary.ts'
 import { scenarioPath } from '../stack/folder.ts'
 import { DEFAULT_PORT_BASE, portsFrom } from '../stack/ports.ts'
+import { localAccount } from '../wallets.ts'
 import { startStack, type Stack } from '../stack/stack.ts'
 import { keeperProviders, requireProvider, scenarioLanguage } from '../stack/worlds.ts'
 
@@ -57,7 +58,13 @@ async function stayUp(stack: Stack, options: UpOptions, { progress, ready }: Dep
   await stack.ready
   const { deployment, record, dataDir } = stack
   await ready({
-    json: { dataDir, deployment, ...record, scenario: summary ?? null },
+    json: {
+      dataDir,
+      deployment,
+      ...record,
+      keeper: localAccount('keeper').address,
+      scenario: summary ?? null,
+    },
     text: [
       ...(summary === undefined ? [] : [describeSummary(summary, false), '']),
       ...(hasHeld ? [] : ['NOT everything held: see above', '']),

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
-import { isLocalChain } from '../../sdk/networks.ts'
+import { isLocalChain, networkOf, pollMsOf } from '../../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../../sdk/node/data.ts'
 import { onStop } from '../../sdk/node/lifecycle.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
@@ -24,6 +24,8 @@ const REMOTE_POLL_MS = 1_000
 const RETRY_MS = 500
 /** A mirror that was last level with the chain longer ago than this is not ready. */
 const STALE_MS = 5_000
+/** The indexer looks at the chain now and then: on one with fast blocks nobody is ever at its head. So many looks are forgiven. */
+const LOOKS_BEHIND = 2
 
 await runService(async () => {
   const log = createLog('analytics')
@@ -33,7 +35,9 @@ await runService(async () => {
   const indexerUrl = required('INDEXER_URL')
   const keeperUrls = (process.env['KEEPER_URLS'] ?? '').split(',').filter((url) => url !== '')
   const deployment = await readDeployment(dataDir)
-  const pollMs = isLocalChain(deployment.chainId) ? LOCAL_POLL_MS : REMOTE_POLL_MS
+  const network = networkOf(deployment.chainId)
+  const isLocal = isLocalChain(network.chainId)
+  const pollMs = isLocal ? LOCAL_POLL_MS : REMOTE_POLL_MS
   const folder = dataPaths(dataDir).analytics
   const stopping = new AbortController()
   const closers: (() => Promise<void>)[] = []
@@ -82,6 +86,7 @@ await runService(async () => {
       source: createSource(indexerUrl),
       tokens: createTokenReader(rpcUrl),
       requireSameChain: () => requireDeployment(chain, deployment, 0),
+      toleranceS: isLocal ? 0 : Math.ceil((LOOKS_BEHIND * pollMsOf(network)) / 1_000),
       log,
     })
     const mirroring = async () => {

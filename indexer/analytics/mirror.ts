@@ -13,7 +13,7 @@ import type { TokenReader } from './tokens.ts'
 
 export type BlockRef = { number: bigint; hash: Hex }
 
-/** What a tick came to. `current`: the mirror is where the chain was when the tick began. */
+/** What a tick came to. `current`: the mirror is where the chain was when the tick began, or within the tolerance of it. */
 export type Tick =
   | { kind: 'current'; block: BlockRef }
   | { kind: 'behind'; block: BlockRef | null; reason: string }
@@ -46,6 +46,7 @@ export function createMirror({
   source,
   tokens,
   requireSameChain,
+  toleranceS = 0,
   log,
 }: {
   database: Database
@@ -54,6 +55,8 @@ export function createMirror({
   tokens: TokenReader
   /** Throws WRONG_CHAIN when the chain is no longer the deployment's. */
   requireSameChain: () => Promise<void>
+  /** Seconds of the chain that the mirror may be behind and still count as level with it. */
+  toleranceS?: number
   log: Log
 }): Mirror {
   let state: State | null = null
@@ -166,7 +169,11 @@ export function createMirror({
       if (now.hash !== top.hash && now.parentHash !== top.hash) verified = null
     }
     const { head } = state
-    return head !== null && head.number >= top.number
+    const isLevel =
+      head !== null &&
+      (head.number >= top.number ||
+        (head.number === through.number && top.timestamp - at.timestamp <= toleranceS))
+    return isLevel
       ? { kind: 'current', block: head }
       : behind(`block ${head?.number ?? 'none'} of ${top.number}`)
   }

@@ -1,11 +1,31 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { parseEther, zeroAddress, zeroHash } from 'viem'
+import { basename, join } from 'node:path'
+import {
+  type Address,
+  createWalletClient,
+  type Hex,
+  http,
+  parseAbi,
+  parseEther,
+  zeroAddress,
+  zeroHash,
+} from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { pigouSpec } from '../../cli/scenario/spec.ts'
+import { freePorts } from '../../cli/stack/ports.ts'
 import { plannedContracts } from '../../deploy/contracts.ts'
-import { lastJson, multiverse } from '../cli/harness.ts'
+import type { Deployment } from '../../sdk/deployment.ts'
+import {
+  type DeployOutput,
+  deployOutput,
+  deployPlanOutput,
+  type RunOutput,
+  runOutput,
+} from '../../sdk/networkOutput.ts'
+import { lastJson, multiverse, start } from '../cli/harness.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type Explorers, startExplorers } from '../stand-ins/explorers.ts'
 
@@ -82,10 +102,10 @@ test('a dry run shows addresses, gas, cost and balance, and sends nothing', asyn
   expect(stdout).toMatch(
     /\d{7} gas: 0\.\d+ ETH at [\d.]+ gwei now, at most 0\.\d+ ETH at [\d.]+ gwei/,
   )
-  const json = lastJson(await deploy('--dry-run', '--json')) as Record<string, string>
+  const json = deployPlanOutput.parse(lastJson(await deploy('--dry-run', '--json')))
   expect(json).toMatchObject({ dryRun: true, network: 'sepolia', chainId: SEPOLIA, balance: '0' })
-  expect(BigInt(json['maxCost']!)).toBeGreaterThanOrEqual(BigInt(json['cost']!))
-  expect(BigInt(json['cost']!)).toBe(BigInt(json['gas']!) * BigInt(json['gasPrice']!))
+  expect(BigInt(json.maxCost)).toBeGreaterThanOrEqual(BigInt(json.cost))
+  expect(BigInt(json.cost)).toBe(BigInt(json.gas) * BigInt(json.gasPrice))
 })
 
 test('a wallet with too little is told how much it may need', async () => {
@@ -122,7 +142,7 @@ test('a verification that fails is one line, leaves the deployment, and is tried
   explorers.break(0)
   const again = await deploy('--verify', '--json')
   expect(again.stderr).not.toContain('error')
-  expect(lastJson(again)).toMatchObject({
+  expect(deployOutput.parse(lastJson(again))).toMatchObject({
     deployment: JSON.parse(record) as unknown,
     verifications: [
       { service: 'sourcify', contract: 'Multiverse', ok: true, message: 'verified' },
@@ -154,6 +174,118 @@ test('Etherscan is asked where there is a key for it, and refuses a wrong one', 
   expect(asked.filter((line) => line.startsWith('POST /sourcify'))).toEqual([])
   expect(asked).toContain('POST /etherscan/v2/api')
 }, 300_000)
+
+test('the demo token comes later, and costs only itself', async () => {
+  const before = await transactions()
+  const { deployment } = lastJson(await deploy('--token', '--yes', '--json')) as DeployOutput
+  const token = deployment.addresses.token!
+  expect(token).toBe((await plannedContracts(true))[2]!.address)
+  expect(await transactions()).toBe(before + 1)
+})
+
+describe('a keeper and an indexer on it, and a question through all of its life', () => {
+  let running: ReturnType<typeof start> | undefined
+  let up: RunOutput
+  let errors = ''
+  let keeper: Address
+  let question: Hex
+  const keys = () => ({ MULTIVERSE_KEYSTORE: join(dataDir, '..', `${basename(dataDir)}-keys`) })
+
+  /** A verb on the chain's data folder, which knows where it runs. */
+  const verb = async <T>(line: string): Promise<T> => {
+    const ran = await multiverse([...line.split(' '), '--data', dataDir, '--json'], {
+      MULTIVERSE_PRIVATE_KEY: key,
+    })
+    if (ran.code !== 0) throw new Error(`${line}: ${ran.stderr}${errors}`)
+    return lastJson(ran) as T
+  }
+
+  beforeAll(async () => {
+    const made = await multiverse(['wallet', 'new', 'operator', '--json'], {
+      ...keys(),
+      MULTIVERSE_PASSPHRASE: 'correct horse',
+    })
+    keeper = (lastJson(made) as { address: Address }).address
+    await chain.testClient.setBalance({ address: keeper, value: parseEther('1') })
+    const { addresses } = JSON.parse(
+      await readFile(join(dataDir, 'deployment.json'), 'utf8'),
+    ) as Deployment
+    const client = createWalletClient({ account, transport: http(chain.url) })
+    const hash = await client.writeContract({
+      address: addresses.token!,
+      abi: parseAbi(['function mint(address to, uint256 amount)']),
+      functionName: 'mint',
+      args: [account.address, parseEther('100')],
+      chain: null,
+    })
+    await chain.publicClient.waitForTransactionReceipt({ hash })
+    const base = (await freePorts()).chain
+    running = start(
+      ['run', '--data', dataDir, '--as', 'operator', '--port-base', `${base}`, '--json'],
+      {
+        ...keys(),
+        SEPOLIA_RPC_URL: chain.url,
+        KEEPER_PASSPHRASE: 'correct horse',
+      },
+    )
+    running.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+    let line = ''
+    for await (const chunk of running.stdout) {
+      line += String(chunk)
+      if (line.endsWith('\n')) break
+    }
+    if (line === '') throw new Error(`run ended: ${errors}`)
+    up = JSON.parse(line) as RunOutput
+  }, 240_000)
+
+  afterAll(async () => {
+    if (running?.exitCode === null) {
+      const ended = once(running, 'close')
+      running.kill('SIGTERM')
+      await ended
+    }
+    await rm(keys().MULTIVERSE_KEYSTORE, { recursive: true, force: true })
+  }, 60_000)
+
+  test('they are up, the keeper with its own key', async () => {
+    expect(runOutput.parse(up)).toMatchObject({ dataDir, keeper, services: ['keeper', 'indexer'] })
+    expect((await fetch(`${up.urls.keeper}/ready`)).status).toBe(200)
+    expect((await fetch(`${up.urls.analytics}/ready`)).status).toBe(200)
+    expect(errors).not.toContain('error')
+  })
+
+  test('it is asked, pushed into, reported, answered and redeemed', async () => {
+    const spec = join(dataDir, '..', `${basename(dataDir)}-keys`, 'spec.json')
+    await writeFile(spec, JSON.stringify(pigouSpec({ degree: 1, seed: 7 })))
+    ;({ question } = await verb<{ question: Hex }>(
+      `ask --spec ${spec} --deadline +1h --oracle keeper`,
+    ))
+    await verb(`push-down --question ${question} --amount 40`)
+    await expect
+      .poll(async () => (await verb<{ world: unknown }>(`verse ${question}=nash`)).world, {
+        timeout: 120_000,
+        interval: 1_000,
+      })
+      .toMatchObject({ verdict: expect.stringMatching(/ran|verified/) as unknown })
+    await verb(`resolve --question ${question} --outcome nash`)
+    await verb(`pull-up --question ${question} --amount 40`)
+    const { balances } = await verb<{ balances: { name: string; amount: string }[] }>('balance')
+    expect(balances.find(({ name }) => name === 'root')?.amount).toBe('100')
+  }, 300_000)
+
+  test('the mirror has it too', async () => {
+    const sql = `SELECT count(*)::INT AS n FROM questions WHERE winner = 0`
+    await expect
+      .poll(
+        async () => {
+          const ran = await multiverse(['sql', sql, '--data', dataDir, '--json'])
+          return (lastJson(ran) as { rows?: unknown }).rows
+        },
+        { timeout: 120_000, interval: 500 },
+      )
+      .toEqual([[1]])
+  }, 150_000)
+})
 
 test('a stand-in that is given other sources says so', async () => {
   const { sourceName } = (await plannedContracts(false))[0]!.artifact
