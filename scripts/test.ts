@@ -17,16 +17,10 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const everyday: Suite[] = [
   { name: 'check', run: () => runChecks(false) },
   { name: 'contracts', run: () => solidityTests([]) },
+  { name: 'ledger', run: () => vitest(['test/ledger']) },
   {
     name: 'sdk',
-    run: () =>
-      vitest([
-        'test/sdk',
-        'test/ledger',
-        'test/architecture.test.ts',
-        'test/scripts',
-        'test/bench',
-      ]),
+    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
   },
   {
     name: 'providers',
@@ -64,12 +58,24 @@ const deep: Suite[] = [
     run: () => solidityTests([...stateful, '--test-profile', 'deep']),
   },
   { name: 'coverage', run: coverage },
+  {
+    name: 'differential',
+    run: () => vitest(['test/ledger/differential.test.ts'], { HISTORIES: '10000' }),
+  },
 ]
 
 /** Runs a command with its output passed on, and gives back its exit code and what it printed. */
-function run(file: string, args: readonly string[]): Promise<{ code: number; output: string }> {
+function run(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(file, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString()
@@ -95,17 +101,12 @@ async function coverage(): Promise<Count> {
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }
 
-async function vitest(paths: readonly string[]): Promise<Count> {
+async function vitest(paths: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Count> {
   const folder = await mkdtemp(join(tmpdir(), 'multiverse-test-'))
   try {
     const report = join(folder, 'report.json')
-    const { code } = await run('vitest', [
-      'run',
-      ...paths,
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-    ])
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const { code } = await run('vitest', ['run', ...paths, ...reporters], env)
     const text = await readFile(report, 'utf8').catch(() => '{}')
     const { numPassedTests = 0, numFailedTests = 0 } = JSON.parse(text) as {
       numPassedTests?: number
