@@ -37,21 +37,26 @@ beforeAll(async () => {
 
 afterAll(() => chain?.stop())
 
+/** An outcome; none once in `often` times. */
+const outcome = (often: number) => fc.option(fc.nat(2), { freq: often })
+
 const move = fc.record({
-  kind: fc.constantFrom('push', 'push', 'push', 'pull', 'transfer', 'narrow'),
+  kind: fc.constantFrom('push', 'push', 'push', 'push', 'pull', 'pull', 'transfer', 'narrow'),
   owner: fc.constantFrom(...OWNERS),
   question: fc.nat(QUESTIONS - 1),
   /** For each question an outcome, when it stands in the path. */
-  path: fc.array(fc.option(fc.nat(2), { freq: 1 }), { minLength: QUESTIONS, maxLength: QUESTIONS }),
+  path: fc.tuple(outcome(5), outcome(2), outcome(2)),
   amount: fc.bigInt({ min: 1n, max: 1000n }),
   survivors: fc.constantFrom(0b001n, 0b010n, 0b100n, 0b101n, 0b110n),
 })
 
 test('supplies, states and the tree agree with the contract', async () => {
+  /** Moves out of, or into, a verse other than ROOT that the ledger took. */
+  let nested = 0
   const { multiverse, token } = chain.deployment.addresses
   const oracle = chain.accounts[0]!.address
   await fc.assert(
-    fc.asyncProperty(fc.array(move, { minLength: 10, maxLength: 25 }), async (moves) => {
+    fc.asyncProperty(fc.array(move, { minLength: 25, maxLength: 40 }), async (moves) => {
       const questions = await Promise.all(
         Array.from({ length: QUESTIONS }, async () => {
           deadline += 1n
@@ -61,6 +66,16 @@ test('supplies, states and the tree agree with the contract', async () => {
       )
       for (const { terms } of questions)
         await ask(chain.wallet(0), { multiverse, uri: 'data:,', ...terms })
+      // Everybody has something in a verse, for what comes to be about.
+      const first = questions[0]!.id
+      for (const owner of OWNERS)
+        await pushDown(chain.wallet(owner), {
+          multiverse,
+          path: [],
+          question: first,
+          token,
+          amount: 100_000n,
+        })
       for (const each of moves) {
         const wallet = chain.wallet(each.owner)
         const question = questions[each.question]!.id
@@ -82,9 +97,12 @@ test('supplies, states and the tree agree with the contract', async () => {
           narrow: () => narrow(chain.wallet(0), { multiverse, question, survivors }),
         }[each.kind]
         // What the ledger refuses leaves no event; that is part of the history too.
-        await act().catch((error: unknown) => {
+        try {
+          await act()
+          if (path.length > 0 && each.kind !== 'narrow') nested++
+        } catch (error) {
           if (!(error instanceof MultiverseError) || error.code === 'RPC_FAILED') throw error
-        })
+        }
       }
 
       const ledger = { client: chain.publicClient, deployment: chain.deployment }
@@ -111,8 +129,10 @@ test('supplies, states and the tree agree with the contract', async () => {
       for (const { opened } of verses)
         expect([root!, ...full].map(({ verse }) => verse)).toContain(opened!.parent)
     }),
-    { numRuns: 4 },
+    // Every run takes seconds, and shrinking many.
+    { numRuns: 4, endOnFailure: true },
   )
+  expect(nested).toBeGreaterThan(0)
 })
 
 const balanceOf = (verse: `0x${string}`, index: number): Promise<bigint> => {
