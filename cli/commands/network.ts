@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import { networkNames } from '../network.ts'
 import { examples } from '../help.ts'
+import { helpWidth, wrap } from '../output.ts'
 import type { Registry } from '../registry.ts'
 import type { DeployVerbOptions } from '../verbs/deploy.ts'
 import type { RunOptions } from '../verbs/run.ts'
@@ -47,12 +48,16 @@ export function registerNetworkCommands({ chainVerb, progress, finish, signal }:
     .option('--port-base <port>', 'first of four ports', integerFrom(1024, 65_000))
     .addHelpText(
       'after',
-      `
-The keeper's key: a keystore named with --as or KEEPER_WALLET, a remote signer at KEEPER_SIGNER_URL, or KEEPER_PRIVATE_KEY.
-
-Examples:
-  SEPOLIA_RPC_URL=https://... multiverse run --network sepolia --as operator
-  multiverse run --data ./elsewhere --rpc http://127.0.0.1:9545 --only indexer`,
+      () =>
+        wrap(
+          "\nThe keeper's key: a keystore named with --as or KEEPER_WALLET, a remote signer at KEEPER_SIGNER_URL, or KEEPER_PRIVATE_KEY.",
+          helpWidth(),
+        ) +
+        '\n' +
+        examples(
+          ['run --network sepolia --as operator', 'both; SEPOLIA_RPC_URL says where the chain is'],
+          ['run --data ./elsewhere --rpc http://127.0.0.1:9545 --only indexer', 'one of them'],
+        ),
     )
     .action(async (options: RunOptions) => {
       const { runVerb } = await import('../verbs/run.ts')
