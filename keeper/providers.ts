@@ -41,8 +41,10 @@ export type Providers = {
   verifier: Verifier
   /** An optimiser for one lane: its rollouts are journalled as that verse's. To be shut down after use. */
   optimizer: (worldsId: string, verse: Hex) => Promise<Optimizer>
-  /** Lets only as many lanes work at a time as the machine has cores for. */
+  /** Lets only as many lanes run, or be verified, at a time as the machine has cores for. */
   turn: <T>(work: () => Promise<T>) => Promise<T>
+  /** The same for lanes in training, which takes long: the others do not wait behind them. */
+  trainingTurn: <T>(work: () => Promise<T>) => Promise<T>
   /** Has worlds of a seed kept ready, where the backend boots slowly. A world that is made has its own seed's kept ready. */
   warm: (seed: bigint) => void
   /** What the journal is to say of all of them at the start. */
@@ -153,6 +155,7 @@ export async function employ(
       return openOptimizer(journalled(rollouts, write, { verseOf: () => verse }))
     },
     turn: createGate(availableParallelism()),
+    trainingTurn: createGate(availableParallelism()),
     warm: (seed) => {
       for (const pool of pools) pool.keep(seed)
     },

@@ -58,13 +58,15 @@ async function inOneStack(): Promise<Row[]> {
       await stack.ready
       const readyMs = performance.now() - started
       const atRest = await memory(stack)
-      const { report, branches, execute } = await scenarios(stack)
+      const { report, branches, execute, verify, lanes } = await scenarios(stack)
       const after = await memory(stack)
       return [
         figure('stack started and ready', readyMs, 'ms'),
         row('block of a push-down to mined report', report, 'ms', { op: '<=', value: 1_000 }),
         row('snapshot and three branches', branches, 'ms', { op: '<=', value: 25 }),
         row('three programs run', execute, 'ms'),
+        row('three lanes verified', verify, 'ms'),
+        row('three lanes branched, run and verified', lanes, 'ms', { op: '<=', value: 150 }),
         ...[...atRest].map(([name, mib]) => figure(`memory of ${name}, at rest`, mib, 'MiB')),
         ...[...after].map(([name, mib]) => figure(`memory of ${name}, after`, mib, 'MiB')),
       ]
@@ -78,7 +80,13 @@ async function inOneStack(): Promise<Row[]> {
 
 async function scenarios(stack: Stack) {
   const { deployment, record, dataDir, signal } = stack
-  const samples = { report: [] as number[], branches: [] as number[], execute: [] as number[] }
+  const samples = {
+    report: [] as number[],
+    branches: [] as number[],
+    execute: [] as number[],
+    verify: [] as number[],
+    lanes: [] as number[],
+  }
   // The first one meets cold code paths and is not counted.
   for (let turn = 0; turn <= SCENARIOS; turn++) {
     const { partition } = await runScenario(
@@ -91,11 +99,13 @@ async function scenarios(stack: Stack) {
       },
       { degree: 1, outcome: 'optimal' },
     )
-    const { blockToReportMs, snapshotMs, branchMs, executeMs } = partition.timings
+    const { blockToReportMs, snapshotMs, branchMs, executeMs, verifyMs } = partition.timings
     if (turn === 0) continue
     samples.report.push(blockToReportMs!)
     samples.branches.push(snapshotMs! + branchMs!)
     samples.execute.push(executeMs!)
+    samples.verify.push(verifyMs!)
+    samples.lanes.push(branchMs! + executeMs! + verifyMs!)
   }
   return samples
 }

@@ -64,7 +64,11 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     const { record } = executed
     const optimizer = record.steps.plan!.output.optimizer
     if (optimizer === null) return { worlds: [...lanesOf(record)!] }
-    return { worlds: await each(record, (lane) => optimizeLane(executed, lane, optimizer)) }
+    return {
+      worlds: await each(record, (lane) =>
+        providers.trainingTurn(() => optimizeLane(executed, lane, optimizer)),
+      ),
+    }
   }
 
   async function optimizeLane(
@@ -127,7 +131,7 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
 
   async function verify(executed: Executed) {
     const { record, spec } = executed
-    const lanes = await each(record, (lane) => verifyLane(executed, lane))
+    const lanes = await each(record, (lane) => providers.turn(() => verifyLane(executed, lane)))
     const events: JournalEvent[] = []
     for (const { outcome, error } of lanes)
       if (error !== null) events.push(...(await worlds.expel(record, outcome)))
@@ -168,15 +172,13 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     return failed(lane, fault)
   }
 
-  /** Does something with every lane that ran, as many at a time as the machine bears; the others stay as they are. */
+  /** Does something with every lane that ran; the others stay as they are. */
   async function each(
     record: PartitionRecord,
     work: (lane: WorldOutcome) => Promise<WorldOutcome>,
   ): Promise<WorldOutcome[]> {
     const done = await Promise.allSettled(
-      lanesOf(record)!.map(async (lane) =>
-        lane.stateRoot === null ? lane : providers.turn(() => work(lane)),
-      ),
+      lanesOf(record)!.map(async (lane) => (lane.stateRoot === null ? lane : work(lane))),
     )
     return done.map((lane) => {
       if (lane.status === 'rejected') throw lane.reason

@@ -42,6 +42,10 @@ test.each([
     "option '--outcome <outcome>' argument 'maybe' is invalid. Allowed choices are nash, optimal, chaos, void.",
   ],
   [
+    ['demo', '--provider', 'dreams'],
+    "option '--provider <provider>' argument 'dreams' is invalid. Allowed choices are quickjs, gvisor, microvm, evm.",
+  ],
+  [
     ['up', '--port-base', '80'],
     "option '--port-base <port>' argument '80' is invalid. It must be a whole number from 1024 to 65000.",
   ],
@@ -50,6 +54,22 @@ test.each([
   expect(stderr).toBe(`error USAGE: ${message}\n`)
   expect(stdout).toBe('')
   expect(code).toBe(2)
+})
+
+test('worlds that cannot run here, or not this scenario, are refused before anything starts', async () => {
+  const nothing = { PATH: dataDir }
+  const missing = await multiverse(['demo', '--provider', 'gvisor'], nothing)
+  expect(missing.stderr).toMatch(/^error PROVIDER_UNAVAILABLE: worlds of gvisor cannot run here: /)
+  expect(missing.stderr).toContain('runsc')
+  const [evm, up] = await Promise.all([
+    multiverse(['demo', '--provider', 'evm']),
+    multiverse(['up', '--scenario', '--provider', 'evm', '--data', dataDir]),
+  ])
+  for (const { code, stderr } of [evm, up]) {
+    expect(stderr).toMatch(/^error NO_SCENARIO: worlds of evm /)
+    expect(code).toBe(1)
+  }
+  expect(missing.code).toBe(1)
 })
 
 test('without a verb it shows help and says so', async () => {

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openBackends } from '../../keeper/providers.ts'
 import type { PartitionView } from '../../keeper/views.ts'
 import type { ExecutionResult } from '../../providers/provider.ts'
+import type { Verdict } from '../../providers/replay/lane.ts'
 import { pigou } from '../../providers/scenarios/pigou.ts'
 import { scenarioSpec } from '../../providers/scenarios/scenario.ts'
 import { worldsAbi } from '../../sdk/abi.ts'
+import { MultiverseError } from '../../sdk/errors.ts'
 import { childVerse, ROOT, verseId } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import type { Spec } from '../../sdk/spec.ts'
@@ -261,6 +263,49 @@ test('a world that lies is named with the step that is false, and not reported',
     expect(nested.error).toMatchObject({ code: 'PARENT_WORLD_MISSING' })
     expect(nested.error!.message).toContain('step 1')
   }
+})
+
+test('a verifier that dies is asked again; what it cannot decide, or answers with nonsense, is not reported', async () => {
+  let verdict: () => Promise<Verdict | null> = async () => null
+  const { chain, start, partitioned } = await scene()
+  const asking = await start(
+    {},
+    {
+      open: async (options) => {
+        const backends = await openBackends(options)
+        const { verifier } = backends
+        const verify: typeof verifier.verify = async (...call) =>
+          (await verdict()) ?? verifier.verify(...call)
+        return { ...backends, verifier: { ...verifier, verify } }
+      },
+    },
+  )
+  let deaths = 0
+  verdict = async () => {
+    if (deaths++ > 0) return null
+    throw new MultiverseError('REPLAY_DIED', 'its process ended', { isRetryable: true })
+  }
+  const { question, partition } = await partitioned(asking, spec())
+  expect(partition.worlds.map(({ isVerified }) => isVerified)).toEqual(thrice(true))
+  expect(lanes(partition)).toEqual(
+    thrice({ providers: ['quickjs', 'replay'], sum: 0, conserved: true, debt: 0 }),
+  )
+  expect(await reportsOf(chain, question)).toHaveLength(1)
+
+  const computed = [0, 1].map(() => ({ kind: 'done' as const, stateRoot: '0x', value: null }))
+  verdict = async () => ({ kind: 'undecided', step: 0, computed, tookMs: 1 })
+  const { question: fickle, partition: undecided } = await partitioned(asking, spec(), 'failed')
+  expect(undecided.worlds.map(({ error }) => error?.code)).toEqual(thrice('LANE_UNDECIDED'))
+  expect(undecided.error?.code).toBe('WORLDS_FAILED')
+  expect(await liveWorlds(asking, fickle)).toEqual([])
+
+  verdict = async () => {
+    throw new MultiverseError('REPLAY_INVALID', 'the verifier makes no sense')
+  }
+  const { question: lost, partition: failed } = await partitioned(asking, spec(), 'failed')
+  expect(failed.error?.code).toBe('REPLAY_INVALID')
+  expect(await liveWorlds(asking, lost)).toEqual([])
+  expect(await reportsOf(chain, lost)).toEqual([])
 })
 
 test('gives a spec to the first provider that runs its language; a verse goes on where its world is', async () => {
