@@ -307,6 +307,9 @@ const MOMENTS: {
   { msg: 'question.answered', about: 'answer' },
 ]
 
+// As many starts as moments: longer than the others, above all beside much else.
+const MANY_STARTS = 600_000
+
 test('killed at any moment and started again, it reports once, answers once, and ends the same', async () => {
   const chain = await newChain()
   await fund(chain)
@@ -384,4 +387,4 @@ test('killed at any moment and started again, it reports once, answers once, and
           ({ event }) => event.kind === kind && 'question' in event && event.question === question,
         ),
       ]).toMatchObject([moment, kind, { length: 1 }])
-})
+}, MANY_STARTS)
