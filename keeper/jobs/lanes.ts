@@ -172,21 +172,21 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     return failed(lane, fault)
   }
 
-  /** Does something with every lane that ran; the others stay as they are. */
-  async function each(
-    record: PartitionRecord,
-    work: (lane: WorldOutcome) => Promise<WorldOutcome>,
-  ): Promise<WorldOutcome[]> {
-    const done = await Promise.allSettled(
-      lanesOf(record)!.map(async (lane) => (lane.stateRoot === null ? lane : work(lane))),
-    )
-    return done.map((lane) => {
-      if (lane.status === 'rejected') throw lane.reason
-      return lane.value
-    })
-  }
-
   return { cast, optimize, verify }
+}
+
+/** Does something with every lane that ran; the others stay as they are. */
+async function each(
+  record: PartitionRecord,
+  work: (lane: WorldOutcome) => Promise<WorldOutcome>,
+): Promise<WorldOutcome[]> {
+  const done = await Promise.allSettled(
+    lanesOf(record)!.map(async (lane) => (lane.stateRoot === null ? lane : work(lane))),
+  )
+  return done.map((lane) => {
+    if (lane.status === 'rejected') throw lane.reason
+    return lane.value
+  })
 }
 
 type JsonRecord = Extract<JournalEvent, { kind: 'provider.invoked' }>['input']
