@@ -5,15 +5,11 @@ pragma solidity ^0.8.28;
 /// deadline, spec and terms, so nobody can squat an id or redirect who answers it.
 type QuestionId is bytes32;
 
-using { eq as ==, neq as !=, lt as < } for QuestionId global;
+using { eq as ==, lt as < } for QuestionId global;
 using QuestionIds for QuestionId global;
 
 function eq(QuestionId a, QuestionId b) pure returns (bool) {
     return QuestionId.unwrap(a) == QuestionId.unwrap(b);
-}
-
-function neq(QuestionId a, QuestionId b) pure returns (bool) {
-    return QuestionId.unwrap(a) != QuestionId.unwrap(b);
 }
 
 function lt(QuestionId a, QuestionId b) pure returns (bool) {
