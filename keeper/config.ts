@@ -67,7 +67,8 @@ function checkProviders(names: readonly string[], context: z.RefinementCtx): voi
 
 const flag = z.literal(['0', '1'], 'must be 0 or 1').transform((value) => value === '1')
 
-const schema = z.object({
+/** The settings by their variables. */
+export const settings = z.object({
   MULTIVERSE_DATA: z.string('the path of the data folder'),
   MULTIVERSE_RPC_URL: url(['http:', 'https:']),
   KEEPER_PORT: whole('a port', 0, 65_535).default(0),
@@ -97,14 +98,14 @@ const FOREIGN: string[] = ['KEEPER_URLS', ...Object.values(keys)]
  */
 export function loadConfig(env: Record<string, string | undefined>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value))
-  const parsed = schema.safeParse(given)
+  const parsed = settings.safeParse(given)
   const problems = [
     ...(parsed.error?.issues ?? []).map((issue) => {
       const key = String(issue.path[0])
       return `${key}=${shown(key, given[key])}: ${issue.message}`
     }),
     ...Object.keys(given)
-      .filter((key) => key.startsWith('KEEPER_') && !(key in schema.shape))
+      .filter((key) => key.startsWith('KEEPER_') && !(key in settings.shape))
       .filter((key) => !FOREIGN.includes(key))
       // Without the value: the name may be a secret's, misspelt.
       .map((key) => `${key}: no such setting`),

@@ -233,7 +233,7 @@ function writeStamp(name, text) {
 
 /** Runs the program; its end is ours, and so are the signals we get. The channel tells it when we are gone. */
 function run(node, args, env) {
-  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env })
+  const child = spawn(node, args, { stdio: channels(args, env), env })
   child.on('error', (error) => {
     console.error(`error SETUP_FAILED: ${error.message}`)
     process.exit(1)
@@ -245,6 +245,32 @@ function run(node, args, env) {
   child.on('exit', (code, signal) => {
     process.exit(code ?? (signal === 'SIGINT' ? 130 : signal === 'SIGTERM' ? 143 : 1))
   })
+}
+
+/** What the program inherits: the standard streams, and the descriptors it is told to read a passphrase from. */
+function channels(args, env) {
+  const told = [
+    ...args.flatMap((arg, i) =>
+      arg === '--passphrase-fd' ? [args[i + 1]] : arg.match(/^--passphrase-fd=(.*)$/)?.slice(1),
+    ),
+    env.MULTIVERSE_PASSPHRASE_FD,
+    env.KEEPER_PASSPHRASE_FD,
+  ]
+  const stdio = ['inherit', 'inherit', 'inherit']
+  for (const text of told)
+    if (/^\d{1,3}$/.test(text ?? '') && isOpen(Number(text))) stdio[Number(text)] = 'inherit'
+  return [...Array.from(stdio, (each) => each ?? 'ignore'), 'ipc']
+}
+
+/** Whether a descriptor is there to read from. */
+function isOpen(descriptor) {
+  try {
+    const found = fs.fstatSync(descriptor)
+    return found.isFIFO() || found.isFile() || found.isSocket() || found.isCharacterDevice()
+  } catch (error) {
+    if (error.code === 'EBADF') return false
+    throw error
+  }
 }
 
 main().catch((error) => {

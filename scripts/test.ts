@@ -20,7 +20,14 @@ const everyday: Suite[] = [
   { name: 'ledger', run: () => vitest(['test/ledger']) },
   {
     name: 'sdk',
-    run: () => vitest(['test/sdk', 'test/architecture.test.ts', 'test/scripts', 'test/bench']),
+    run: () =>
+      vitest([
+        'test/sdk',
+        'test/architecture.test.ts',
+        'test/docs.test.ts',
+        'test/scripts',
+        'test/bench',
+      ]),
   },
   {
     name: 'providers',

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
@@ -17,16 +18,25 @@ beforeEach(async () => {
 
 afterEach(() => rm(clone, { recursive: true, force: true }))
 
-function bootstrap(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+function bootstrap(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  // What descriptors 3 and 4 hold.
+  [third, fourth]: readonly string[] = [],
+) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
     const child = spawn(process.execPath, [join(clone, 'scripts/bootstrap.mjs'), ...args], {
       env: { ...process.env, npm_execpath: undefined, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', third ? 'pipe' : 'ignore', fourth ? 'pipe' : 'ignore'],
     })
+    for (const [index, text] of [third, fourth].entries())
+      if (text)
+        // One that nobody reads is reset.
+        (child.stdio[3 + index] as Writable).on('error', () => {}).end(text)
     let stdout = ''
     let stderr = ''
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
@@ -64,4 +74,24 @@ test('passes arguments, exit code and the time it took on to the program', async
   )
   const { code, stdout } = await bootstrap(['program.ts', 'a', '--b'])
   expect({ code, stdout }).toEqual({ code: 7, stdout: 'a,--b true\n' })
+})
+
+test.each([
+  ['--passphrase-fd', ['--passphrase-fd', '4'], {}],
+  ['--passphrase-fd=', ['--passphrase-fd=4'], {}],
+  ['MULTIVERSE_PASSPHRASE_FD', [], { MULTIVERSE_PASSPHRASE_FD: '4' }],
+])('passes the descriptor of %s on, beside the channel', async (_, args, env) => {
+  await withPackages()
+  await symlink(join(root, 'artifacts'), join(clone, 'artifacts'))
+  await writeFile(
+    join(clone, 'program.ts'),
+    `import { readFileSync } from 'node:fs'
+     console.log(readFileSync(4, 'utf8'), process.connected)
+     process.disconnect()`,
+  )
+  const { stdout } = await bootstrap(['program.ts', ...args], env, [
+    'not asked for',
+    'the passphrase',
+  ])
+  expect(stdout).toBe('the passphrase true\n')
 })

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { createMetrics as createAnalyticsMetrics } from '../indexer/analytics/metrics.ts'
+import { settings } from '../keeper/config.ts'
+import { createMetrics as createKeeperMetrics } from '../keeper/metrics.ts'
+import { SUPERVISED } from '../sdk/node/lifecycle.ts'
+
+// Operators go by docs/operations.md: it must name what there is, and nothing else.
+
+const operations = await readFile(
+  fileURLToPath(new URL('../docs/operations.md', import.meta.url)),
+  'utf8',
+)
+const named = (pattern: RegExp) => new Set(operations.match(pattern))
+
+describe('docs/operations.md', () => {
+  test('names every metric, and no other', async () => {
+    const keeper = createKeeperMetrics({
+      headBlock: () => null,
+      headTime: () => null,
+      partitions: async () => [],
+      jobs: async () => [],
+      liveWorlds: () => 0,
+    })
+    const analytics = createAnalyticsMetrics(() => ({
+      chainId: 1,
+      block: null,
+      journals: [],
+      ready: false,
+      reason: null,
+    }))
+    const texts = await Promise.all([keeper.text(), analytics.text()])
+    const own = texts
+      .flatMap((text) => [...text.matchAll(/^# TYPE (\w+) /gm)])
+      .map(([, name = '']) => name)
+      .filter((name) => /^(keeper|analytics)_/.test(name))
+    expect(named(/\b(keeper|analytics)_[a-z_]+\b/g)).toEqual(new Set(own))
+  })
+
+  test("names every setting of the keeper's", () => {
+    const known = Object.keys(settings.shape).filter((name) => name !== SUPERVISED)
+    expect([...named(/\b(KEEPER|MULTIVERSE)_[A-Z_]+\b/g)]).toEqual(expect.arrayContaining(known))
+  })
+})
