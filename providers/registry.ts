@@ -59,7 +59,7 @@ export type Status = { status: 'available' | 'no-credentials' | 'unavailable'; r
  * What can be used here: local providers that have what they need, remote ones never without credentials.
  * @param env where credentials are looked for
  */
-export async function statusOf(
+async function statusOf(
   { id, kind, credentials }: ProviderRow,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Status> {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-// Types, lint and format of everything, and that the generated ABIs are current. `--fix` mends what a tool can mend.
+// Types, lint and format of everything, that nothing is there for nothing, and that the generated ABIs are current. `--fix` mends what a tool can mend.
 
 /** One check: what it is called and the command that fails when it does not hold. */
 export type Check = { name: string; command: string[]; fix?: string[] }
@@ -17,6 +17,7 @@ export const checks: Check[] = [
     command: ['oxfmt', '--check'],
     fix: ['oxfmt'],
   },
+  { name: 'dead code and unused packages', command: ['knip', '--no-progress'] },
   {
     name: 'solidity lint',
     command: ['solhint', '--noPoster', '--disc', '--max-warnings', '0', 'contracts/**/*.sol'],

@@ -137,6 +137,6 @@ async function nesting(scene: Scene, depth: number): Promise<void> {
 }
 
 /** The cost of two operations together. */
-export function both(a: Cost, b: Cost): Cost {
+function both(a: Cost, b: Cost): Cost {
   return { gas: a.gas + b.gas, transactions: [...a.transactions, ...b.transactions] }
 }

@@ -91,7 +91,7 @@ export function showState({
 }
 
 /** Unix seconds as people read them. */
-export function showTime(seconds: number): string {
+function showTime(seconds: number): string {
   const milliseconds = seconds * 1000
   // A deadline may be later than any date there is.
   return milliseconds > 8.64e15

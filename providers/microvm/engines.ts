@@ -110,7 +110,7 @@ export async function chooseEngine(
 }
 
 /** What is known of an engine on this machine; null when it has not been tried. */
-export async function readVerdict(
+async function readVerdict(
   engine: Engine,
   guest: Guest,
   cacheDir: string,

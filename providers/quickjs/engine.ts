@@ -25,7 +25,7 @@ import { PAGE_BYTES } from './segment.ts'
 import { PRELUDE } from './prelude.ts'
 
 /** 2000-01-01T00:00:00Z: every world's clock starts here. */
-export const EPOCH_MS = 946_684_800_000
+const EPOCH_MS = 946_684_800_000
 
 /** How far a program may recurse, bytes of the guest's stack. The host's own stack must hold 32 times as much. */
 const STACK_BYTES = 524_288

@@ -25,7 +25,7 @@ export type Scenario = {
 }
 
 /** The code that a scenario's worlds run, in one language. */
-export function scenarioSource(
+function scenarioSource(
   { game }: Scenario,
   language: Language,
 ): { setup: string; program: string } {

@@ -25,7 +25,7 @@ export type Reader = {
 }
 
 /** Collects what is written. */
-export function createWriter(): Writer & { done: () => Buffer } {
+function createWriter(): Writer & { done: () => Buffer } {
   const parts: Uint8Array[] = []
   return {
     bytes: (data) => void parts.push(data),

@@ -15,7 +15,7 @@ import {
 // A stream of wRPC begins with a version, whom it is for, and goes on in frames: pieces of data, each for the value at a path.
 // The empty path is for the parameters, or the results, themselves.
 
-export const VERSION = 0
+const VERSION = 0
 
 export type Header = { instance: string; name: string }
 export type Frame = { path: number[]; data: Uint8Array }
@@ -24,7 +24,7 @@ const frame = record('frame', { path: list(u32), data: bytes })
 const header = versioned(record('header', { instance: string, name: string }))
 
 /** A stream is given up when so much has come of a frame that is not whole yet. */
-export const MAX_BYTES = 67_108_864
+const MAX_BYTES = 67_108_864
 
 export function encodeHeader(value: Header): Buffer {
   return encode(header, value)

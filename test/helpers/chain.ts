@@ -23,7 +23,7 @@ import { anvil as anvilChain } from 'viem/chains'
 import type { Deployment } from '../../sdk/deployment.ts'
 
 /** anvil's public development mnemonic; account 0 to 2 are the demo's wallets, 8 deploys, 9 is the keeper. */
-export const MNEMONIC = 'test test test test test test test test test test test junk'
+const MNEMONIC = 'test test test test test test test test test test test junk'
 
 /** What a local deployment always has. */
 export type LocalDeployment = Deployment & {
@@ -117,7 +117,7 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
 }
 
 /** Path of the platform's anvil binary. */
-export function anvilBinary(): string {
+function anvilBinary(): string {
   const name = process.platform === 'win32' ? 'anvil.exe' : 'anvil'
   const target = `${SYSTEMS[process.platform]}-${MACHINES[process.arch]}`
   const fromHere = createRequire(import.meta.url)
