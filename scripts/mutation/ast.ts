@@ -23,7 +23,7 @@ export function splice(text: string, { start, end }: Range, replacement: string)
   return text.slice(0, start) + replacement + text.slice(end)
 }
 
-export function isNode(value: unknown): value is Node {
+function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && 'nodeType' in value && 'src' in value
 }
 

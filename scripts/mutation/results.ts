@@ -43,7 +43,7 @@ export async function openResults(file: string): Promise<Results> {
   }
 }
 
-export const survivorsFile = new URL('survivors.json', import.meta.url)
+const survivorsFile = new URL('survivors.json', import.meta.url)
 
 /** The committed list of survivors. */
 export async function readSurvivors(): Promise<Survivor[]> {
@@ -62,7 +62,7 @@ export type Verdict = {
 }
 
 /** The share of mutants that a suite must kill, survivors with a reason not counted as killed. */
-export const REQUIRED_RATE = 0.97
+const REQUIRED_RATE = 0.97
 
 /** Judges a run against the committed list of survivors. @param isWhole Every mutant was tried. */
 export function judge(
