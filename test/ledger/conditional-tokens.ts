@@ -13,7 +13,7 @@ import {
   zeroHash,
 } from 'viem'
 import { expect } from 'vitest'
-import { BEGIN, type History, type Operation, OWNERS, type Scene, TOKENS } from './history.ts'
+import { BEGIN, type History, type Operation, OWNERS, type Scene, TOKENS } from './operations.ts'
 import type { Event, Model } from './model.ts'
 import { ORACLE, type Stage, type StageCall } from './stage.ts'
 

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createConditionalTokens, playConditionalTokens } from './conditional-tokens.ts'
-import { type History, histories, OWNERS, type Subset, TOKENS, unfold } from './history.ts'
+import { histories, unfold } from './history.ts'
+import { type History, OWNERS, type Subset, TOKENS } from './operations.ts'
 import { createLedger, playLedger } from './ledger.ts'
 import { createModel, type Model } from './model.ts'
 import { createStage } from './stage.ts'
@@ -78,6 +79,7 @@ test('the histories are rich', () => {
         if ('verdict' in operation) add(`${operation.kind}: ${operation.verdict}`)
         if (operation.kind === 'pushDown' || operation.kind === 'pullUp')
           add(`depth ${model.path(operation.parent).length + 1}`)
+        if (operation.kind === 'exit' && operation.levels.length > 1) add('exit through levels')
         if (operation.kind === 'narrow' && operation.survivors.length > 1) add('narrow by steps')
       }
   }
@@ -89,6 +91,9 @@ test('the histories are rich', () => {
     'pushDown: DeadlinePassed',
     'pullUp: done',
     'pullUp: InsufficientBalance',
+    'exit: done',
+    'exit: InsufficientBalance',
+    'exit through levels',
     'transfer: done',
     'transfer: InsufficientBalance',
     'narrow by steps',

@@ -23,16 +23,16 @@ import {
   questionId,
   verseId,
 } from '../../sdk/ids.ts'
+import { deadlineOf } from './history.ts'
 import {
   BEGIN,
-  deadlineOf,
   type History,
   type Malformed,
   type Operation,
   OWNERS,
   type Scene,
   TOKENS,
-} from './history.ts'
+} from './operations.ts'
 import type { Event, Model } from './model.ts'
 import { type Log, ORACLE, type Stage, type StageCall } from './stage.ts'
 
@@ -90,6 +90,15 @@ export async function playLedger(
       const { token, owner, event, amount, to } = operation
       const args = [stage.actors[to]!, idOf(token, event), amount] as const
       return ledgerCall(owner, { functionName: 'transfer', args })
+    }
+    if (operation.kind === 'exit') {
+      const levels = operation.levels.map(({ parent, question, amount }) => ({
+        path: pathOf(parent),
+        question: questions[question]!,
+        amount,
+      }))
+      const args = [levels, tokens[operation.token]!, stage.actors[operation.to]!] as const
+      return ledgerCall(operation.owner, { functionName: 'exit', args })
     }
     const question = questions[operation.question]!
     if (operation.kind === 'narrow') {

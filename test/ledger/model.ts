@@ -13,6 +13,9 @@ export type Verdict = 'done' | 'AlreadyResolved' | 'DeadlinePassed' | 'Insuffici
 /** A question of the model. `live` is ascending; `isRecorded` once an answer was given, not only decided by time. */
 type Question = { live: number[]; isOver: boolean; isRecorded: boolean }
 
+/** One level of an exit. */
+export type Level = { parent: Event; question: number; amount: bigint }
+
 export type Model = ReturnType<typeof createModel>
 
 /** No more combinations than this: the model enumerates them. */
@@ -158,6 +161,18 @@ export function createModel(outcomes: readonly number[], owners: number, tokens:
       if (burned.some((child) => held(token, owner, child) < amount)) return 'InsufficientBalance'
       for (const child of burned) add(token, owner, child, -amount)
       add(token, to, parent, amount)
+      return 'done'
+    },
+    /** All levels or none; what one gives, the next finds. */
+    exit(token: number, owner: number, levels: readonly Level[], to: number): Verdict {
+      const before = [new Map(books[token]![owner]), wallets[token]![owner]!] as const
+      for (const [index, { parent, question, amount }] of levels.entries()) {
+        const receiver = index === levels.length - 1 ? to : owner
+        if (this.pullUp(token, owner, parent, question, amount, receiver) !== 'done') {
+          ;[books[token]![owner], wallets[token]![owner]] = before
+          return 'InsufficientBalance'
+        }
+      }
       return 'done'
     },
     transfer(token: number, owner: number, event: Event, amount: bigint, to: number): Verdict {

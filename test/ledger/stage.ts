@@ -12,7 +12,7 @@ import {
   parseAbi,
 } from 'viem'
 import { tokenAbi } from '../../sdk/abi.ts'
-import { OWNERS, TOKENS } from './history.ts'
+import { OWNERS, TOKENS } from './operations.ts'
 
 /** Index of the actor that is the oracle of all questions; the owners come before it. */
 export const ORACLE = OWNERS

@@ -101,12 +101,22 @@ abstract contract Choices is GhostBook {
         for (uint256 i = 0; i < deep + verseCount(); ++i) {
             uint256 child = (first + i) % verseCount();
             if (_book(t, o, child) == 0 || (i < deep && _depth(child) < 3)) continue;
-            for (q = 0; q < questionCount(); ++q) {
-                if (_digit(child, q) == 0) continue;
-                code = _without(child, q);
-                most = _mostPullable(t, o, code, q);
-                if (most != 0) return (code, q, most);
-            }
+            (code, q, most) = _partitionAbove(t, o, child);
+            if (most != 0) return (code, q, most);
+        }
+    }
+
+    /// @dev A verse above this one and the question between them, if the owner can pull up through it.
+    function _partitionAbove(
+        uint256 t,
+        uint256 o,
+        uint256 child
+    ) internal view returns (uint256 code, uint256 q, uint256 most) {
+        for (q = 0; q < questionCount(); ++q) {
+            if (_digit(child, q) == 0) continue;
+            code = _without(child, q);
+            most = _mostPullable(t, o, code, q);
+            if (most != 0) return (code, q, most);
         }
     }
 

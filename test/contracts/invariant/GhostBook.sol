@@ -88,6 +88,12 @@ abstract contract GhostBook is Verses {
         _raise(t, to, code, amount);
     }
 
+    /// @dev A withdrawal noted for one owner went to another.
+    function _notePaid(uint256 t, uint256 o, uint256 to, uint256 amount) internal {
+        wallets[t][o] -= amount;
+        wallets[t][to] += amount;
+    }
+
     function _noteDonated(uint256 t, uint256 o, uint256 amount) internal {
         wallets[t][o] -= amount;
         donated[t] += amount;

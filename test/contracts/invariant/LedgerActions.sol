@@ -126,6 +126,32 @@ abstract contract LedgerActions is Choices {
         ++successes["roundTrip"];
     }
 
+    /// @notice Up to three levels in one call; what the last one gives goes to anybody.
+    function exit(uint256 seed) external action("exit", seed) {
+        (uint256 t, uint256 o) = _anyOne();
+        (uint256 code, uint256 q, uint256 most) = _anyHeldPartition(t, o);
+        if (most == 0) return;
+        IMultiverse.Level[] memory levels = new IMultiverse.Level[](3);
+        uint256 count = 0;
+        uint256 amount;
+        uint256 reached;
+        while (most != 0 && count < levels.length) {
+            (amount, reached) = (_part(most), code);
+            levels[count++] = IMultiverse.Level(_path(code), questions[q], amount);
+            _notePulled(t, o, o, code, q, amount);
+            (code, q, most) = _partitionAbove(t, o, reached);
+        }
+        assembly ("memory-safe") {
+            mstore(levels, count)
+        }
+        uint256 to = _anyReceiver(o);
+        _do(owners[o], abi.encodeCall(IMultiverse.exit, (levels, tokens[t], owners[to])));
+        if (reached == 0) _notePaid(t, o, to, amount);
+        else _noteMoved(t, o, to, reached, amount);
+        ++successes["exit"];
+        if (count > 1) ++successes["exit through levels"];
+    }
+
     /// @notice Somebody named pulls up for an owner, and can no more when the name is taken back.
     function pullUpFor(uint256 seed) external action("pullUpFor", seed) {
         (uint256 t, uint256 o) = _anyOne();

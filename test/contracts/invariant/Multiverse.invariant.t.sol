@@ -46,10 +46,10 @@ contract MultiverseInvariantTest is MultiverseChecks {
 contract MultiverseWalkTest is MultiverseChecks {
     using Strings for uint256;
 
-    uint256 private constant STEPS = 12000;
+    uint256 private constant STEPS = 13000;
     uint256 private constant LEAST = 100;
-    /// @dev Indices of the actions that are drawn more often than the rest: narrow, pushDown, pullUp.
-    bytes private constant OFTEN = hex"010102020202030303";
+    /// @dev Indices of the actions that are drawn more often than the rest: narrow, pushDown, pullUp, exit.
+    bytes private constant OFTEN = hex"0101020202020303030707";
 
     function setUp() public override {
         super.setUp();
@@ -60,7 +60,7 @@ contract MultiverseWalkTest is MultiverseChecks {
 
     /// @notice 1 to 11.
     function test_walk_everyActionSucceedsOften() public {
-        string[18] memory actions = [
+        string[19] memory actions = [
             "ask",
             "narrow",
             "pushDown",
@@ -68,6 +68,7 @@ contract MultiverseWalkTest is MultiverseChecks {
             "transfer",
             "expire",
             "roundTrip",
+            "exit",
             "pullUpFor",
             "transferFrom",
             "operate",
@@ -90,7 +91,7 @@ contract MultiverseWalkTest is MultiverseChecks {
         }
         _check(abi.encodeCall(this.checkEnd, ()));
 
-        string[10] memory kinds = [
+        string[11] memory kinds = [
             "ask again",
             "narrow step by step",
             "narrow to the same",
@@ -100,6 +101,7 @@ contract MultiverseWalkTest is MultiverseChecks {
             "pushDown to depth 3",
             "pullUp from depth 3",
             "pullUp of a winner",
+            "exit through levels",
             "transfer to oneself"
         ];
         string memory seldom = "";
