@@ -12,6 +12,12 @@ export function rangeOf({ src }: Node): Range {
   return { start, end: start + length }
 }
 
+/** A node's own text in its source. */
+export function textOf(node: Node, text: string): string {
+  const { start, end } = rangeOf(node)
+  return text.slice(start, end)
+}
+
 /** A source's text with one character a byte. */
 export const bytesOf = (source: string): string => Buffer.from(source, 'utf8').toString('latin1')
 

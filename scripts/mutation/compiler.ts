@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { artifacts } from 'hardhat'
 import { bytesOf, type Node, type Range, sourceOf } from './ast.ts'
+import { liftConstants } from './constants.ts'
 
 /** A deployable contract of the project. */
 export type Target = { source: string; name: string }
@@ -27,7 +28,10 @@ type Output = {
   >
 }
 
-/** Compiles the project's contracts as they ship, with one source changed. Sources are named by their path in the repository. */
+/**
+ * Compiles the project's contracts with the settings that ship, with one source changed. Private constants are functions in
+ * what it shows and compiles. Sources are named by their path in the repository.
+ */
 export type Compiler = {
   /** The project's own sources. */
   files: readonly string[]
@@ -47,20 +51,28 @@ const PROJECT = 'project/'
 /** Loads the compiler and the input with which Hardhat last built `targets`. */
 export async function createCompiler(targets: readonly Target[]): Promise<Compiler> {
   const solc = createRequire(import.meta.url)('solc') as { compile: (input: string) => string }
-  const input = await readInput(targets)
+  const { sources: shipped, ...rest } = await readInput(targets)
 
   const run = (sources: Input['sources'], outputSelection: object): Output =>
     JSON.parse(
       solc.compile(
-        JSON.stringify({ ...input, sources, settings: { ...input.settings, outputSelection } }),
+        JSON.stringify({ ...rest, sources, settings: { ...rest.settings, outputSelection } }),
       ),
     ) as Output
+  const asts = (sources: Input['sources']) => {
+    const output = run(sources, { '*': { '': ['ast'] } })
+    const failure = output.errors?.find(({ severity }) => severity === 'error')
+    if (failure !== undefined) throw new Error(failure.formattedMessage ?? failure.message)
+    return output.sources
+  }
+
+  const input = { sources: withoutConstants(shipped, asts(shipped)) }
+  const sources = asts(input.sources)
   const replaced = (file: string, text: string) => ({
     ...input.sources,
     [PROJECT + file]: { content: sourceOf(text) },
   })
 
-  const { sources } = run(input.sources, { '*': { '': ['ast'] } })
   const ast = (file: string) => {
     const found = sources?.[PROJECT + file]?.ast
     if (found === undefined) throw new Error(`${file} is no part of any contract`)
@@ -115,7 +127,20 @@ async function readInput(targets: readonly Target[]): Promise<Input> {
       merged === undefined ? input : { ...merged, sources: { ...merged.sources, ...input.sources } }
   }
   if (merged === undefined) throw new Error('no contracts to compile')
-  return merged
+  // Hardhat may have compiled tests along with them, which need more sources than these.
+  const own = Object.entries(merged.sources).filter(([key]) => !key.startsWith(`${PROJECT}test/`))
+  return { ...merged, sources: Object.fromEntries(own) }
+}
+
+/** The project's own sources with their private constants as functions; see `liftConstants`. */
+function withoutConstants(sources: Input['sources'], asts: Output['sources']): Input['sources'] {
+  return Object.fromEntries(
+    Object.entries(sources).map(([source, { content }]) => {
+      const ast = source.startsWith(PROJECT) ? asts?.[source]?.ast : undefined
+      if (ast === undefined) return [source, { content }]
+      return [source, { content: sourceOf(liftConstants(ast, bytesOf(content))) }]
+    }),
+  )
 }
 
 /** The project's own sources that a source imports. */

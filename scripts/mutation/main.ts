@@ -87,7 +87,10 @@ function batchesOf(keyed: readonly Keyed[], compiler: Compiler, folder: string):
     for (let index = 0; index < woven.length; index += BATCH) add(woven.slice(index, index + BATCH))
     for (const each of own) if (each.mutant.place.kind === 'file') add([each])
   }
-  return batches
+  // The many that are quick before the few that are not, so that a run that is stopped has seen most.
+  return batches.toSorted(
+    (a, b) => Math.sign(b.mutants.length - 1) - Math.sign(a.mutants.length - 1),
+  )
 }
 
 function triedOf(keyed: readonly Keyed[], compiler: Compiler, results: Results): Tried[] {

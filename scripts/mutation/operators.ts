@@ -1,4 +1,4 @@
-import { child, children, type Node, type Range, rangeOf, typeIdOf, typeOf } from './ast.ts'
+import { child, children, type Node, type Range, rangeOf, textOf, typeIdOf, typeOf } from './ast.ts'
 
 /** A change of one expression or statement: the bytes of `range` become `text`. */
 export type Edit = { operator: string; range: Range; text: string }
@@ -78,11 +78,6 @@ export function editsOf(node: Node, text: string): Edit[] {
     default:
       return []
   }
-}
-
-const textOf = (node: Node, text: string) => {
-  const { start, end } = rangeOf(node)
-  return text.slice(start, end)
 }
 
 /** What stands where a statement was left out. */
