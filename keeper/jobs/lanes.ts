@@ -14,7 +14,8 @@ import type { Log } from '../log.ts'
 import { COMPONENT, type Providers } from '../providers.ts'
 import type { Failure, PartitionRecord, StepOutputs, WorldOutcome } from '../store/partitions.ts'
 import { failure, lanesOf, pickWinner } from './outcome.ts'
-import { type Executed, generatorOf, verseCode, type Worlds } from './worlds.ts'
+import { verseCode } from './program.ts'
+import { type Executed, generatorOf, type Worlds } from './worlds.ts'
 
 /** What is done with the lanes of a partition, one for each verse, beside running them. */
 export type Lanes = {

@@ -1,10 +1,9 @@
 import type { Hex } from 'viem'
-import type { Instance, Snapshot, WorldRuntimeProvider } from '../../providers/provider.ts'
-import { hashValue } from '../../providers/replay/lane.ts'
+import type { Instance, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { childVerse, removeAnswer, ROOT, verseId } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
-import { programCode, type Spec } from '../../sdk/spec.ts'
+import type { Spec } from '../../sdk/spec.ts'
 import { errorFields, type Log } from '../log.ts'
 import { COMPONENT, type Providers } from '../providers.ts'
 import type {
@@ -15,8 +14,10 @@ import type {
 } from '../store/partitions.ts'
 import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
-import { costOf, failure, laneOf, programFault } from './outcome.ts'
+import { failure, laneOf } from './outcome.ts'
+import { runVerse } from './program.ts'
 import type { VerseIndex } from './verses.ts'
+import { created, resolved, snapshotted } from './worldEvents.ts'
 
 /** A world that lives in this process. Its entity id is for ever; the instance it lives in is not. */
 export type LiveWorld = {
@@ -220,7 +221,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     all.hasRun = true
     const begun = performance.now()
     const runs = await Promise.allSettled(
-      verses.map((world) => providers.turn(() => runProgram(world, spec))),
+      verses.map((world) => providers.turn(() => runIn(world, spec))),
     )
     const executeMs = performance.now() - begun
     const events: JournalEvent[] = []
@@ -251,26 +252,13 @@ export function createWorlds(options: WorldsOptions): Worlds {
     return { worlds, executeMs, events }
   }
 
-  async function runProgram(
-    { provider, instanceId, outcome }: Pick<LiveWorld, 'provider' | 'instanceId' | 'outcome'>,
+  function runIn(
+    { provider, instanceId, outcome, entityId }: LiveWorld,
     spec: Spec,
     parameters?: readonly number[],
   ): Promise<WorldOutcome> {
-    if (outcome === null) throw new Error('the world that is split runs no program')
-    const begun = performance.now()
-    const took = () => performance.now() - begun
-    try {
-      const code = verseCode(spec, outcome, parameters)
-      const run = await providers.worlds(provider).execute(instanceId, code, { component })
-      const { value, stateRoot } = run
-      const cost = costOf(value).toString()
-      const valueHash = hashValue(value)
-      return { outcome, stateRoot, cost, error: null, tookMs: took(), valueHash }
-    } catch (error) {
-      const fault = programFault(error)
-      if (!fault) throw error
-      return { outcome, stateRoot: null, cost: null, error: fault, tookMs: took() }
-    }
+    if (outcome === null) throw new Error(`${entityId} is split, and runs no program`)
+    return runVerse(providers.worlds(provider), instanceId, spec, outcome, parameters)
   }
 
   async function generatorOfParent(record: PartitionRecord): Promise<string | null> {
@@ -285,11 +273,11 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const call = `optimized:${process}:${++remade}`
     const [instance] = await branchSplit(executed, [outcome], call)
     const instanceId = instance!.id
-    const provider = generatorOf(record)
-    const discard = () => providers.worlds(provider).destroy(instanceId)
+    const provider = providerOf(record)
+    const discard = () => provider.destroy(instanceId)
     let run: WorldOutcome
     try {
-      run = await runProgram({ provider, instanceId, outcome }, spec, parameters)
+      run = await runVerse(provider, instanceId, spec, outcome, parameters)
     } catch (error) {
       await discard()
       throw error
@@ -435,7 +423,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const [instance] = await branchSplit(executed, [outcome], call)
     const world = putVerse(executed, outcome, instance!.id)
     const lane = laneOf(executed.record, outcome)
-    const again = await runProgram(world, executed.spec, lane?.optimized?.parameters)
+    const again = await runIn(world, executed.spec, lane?.optimized?.parameters)
     const expected = lane?.stateRoot
     if (again.stateRoot === expected) return world
     await end(key, world, 'collapsed')
@@ -527,12 +515,6 @@ export function createWorlds(options: WorldsOptions): Worlds {
   }
 }
 
-/** What a verse's world runs. */
-export function verseCode(spec: Spec, outcome: number, parameters?: readonly number[]): string {
-  const { name, strategy, trit } = spec.verses[outcome]!
-  return programCode(spec, { name, strategy, trit, outcome }, parameters)
-}
-
 /** The backend that a partition's worlds live in. */
 export function generatorOf({ key, steps }: PartitionRecord): string {
   const generator = steps.plan?.output?.generator
@@ -550,41 +532,4 @@ function isGone(error: unknown): boolean {
 
 function parentMissing(what: string, why: string): MultiverseError {
   return new MultiverseError('PARENT_WORLD_MISSING', `the parent ${what} has no world: ${why}`)
-}
-
-function created(
-  { entityId, verseId, name }: LiveWorld,
-  { providerId, snapshotId, bootMs }: Instance,
-  entityType: 'sandbox' | 'verse',
-  parentId: string | null,
-  trit: -1 | 0 | 1 | null,
-): JournalEvent {
-  return {
-    kind: 'world.created',
-    entityId,
-    entityType,
-    providerId,
-    parentId,
-    snapshotId,
-    verseId,
-    name,
-    trit,
-    memoryMib: null,
-    vcpuCount: null,
-    bootTimeMs: bootMs,
-  }
-}
-
-function snapshotted(entityId: string, { id, tookMs, bytes }: Snapshot): JournalEvent {
-  return {
-    kind: 'world.snapshotted',
-    entityId,
-    snapshotId: id,
-    snapshotTimeMs: tookMs,
-    memoryOverheadMb: bytes / 2 ** 20,
-  }
-}
-
-function resolved(entityId: string, state: 'running' | 'snapshotted' | 'collapsed'): JournalEvent {
-  return { kind: 'world.resolved', entityId, state }
 }

@@ -1,0 +1,46 @@
+import type { Instance, Snapshot } from '../../providers/provider.ts'
+import type { JournalEvent } from '../../sdk/journal.ts'
+import type { LiveWorld } from './worlds.ts'
+
+/** The journal's event of a world that is there. */
+export function created(
+  { entityId, verseId, name }: LiveWorld,
+  { providerId, snapshotId, bootMs }: Instance,
+  entityType: 'sandbox' | 'verse',
+  parentId: string | null,
+  trit: -1 | 0 | 1 | null,
+): JournalEvent {
+  return {
+    kind: 'world.created',
+    entityId,
+    entityType,
+    providerId,
+    parentId,
+    snapshotId,
+    verseId,
+    name,
+    trit,
+    memoryMib: null,
+    vcpuCount: null,
+    bootTimeMs: bootMs,
+  }
+}
+
+/** The journal's event of a snapshot of a world. */
+export function snapshotted(entityId: string, { id, tookMs, bytes }: Snapshot): JournalEvent {
+  return {
+    kind: 'world.snapshotted',
+    entityId,
+    snapshotId: id,
+    snapshotTimeMs: tookMs,
+    memoryOverheadMb: bytes / 2 ** 20,
+  }
+}
+
+/** The journal's event of what became of a world. */
+export function resolved(
+  entityId: string,
+  state: 'running' | 'snapshotted' | 'collapsed',
+): JournalEvent {
+  return { kind: 'world.resolved', entityId, state }
+}
