@@ -50,6 +50,14 @@ test('demo proves what it claims and leaves nothing behind', async () => {
     { name: 'chaos', trit: 1, provider: 'quickjs' },
   ])
   expect(summary.worlds.map(({ verse }) => verse)).toEqual(summary.partition.children.slice(0, 3))
+  expect(summary.gf3.lanes).toEqual(
+    summary.partition.children.slice(0, 3).map((verse) => ({
+      verse,
+      providers: ['quickjs', 'replay'],
+      sum: 0,
+      conserved: true,
+    })),
+  )
   const optimum = closedFormOptimum(4)
   expect(Number(summary.worlds[1]!.cost)).toBeCloseTo(optimum, 6)
   expect(Number(summary.wev.ratio)).toBeCloseTo(1 / optimum - 1, 6)
