@@ -8,7 +8,7 @@ import { createEvmProvider } from '../../providers/evm/provider.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { createQuickjsProvider } from '../../providers/quickjs/provider.ts'
 import { bisect } from '../../providers/replay/bisect.ts'
-import type { Claim, Lane, Verdict } from '../../providers/replay/lane.ts'
+import { type Claim, hashValue, type Lane, type Verdict } from '../../providers/replay/lane.ts'
 import { createReplayProvider, type Verifier } from '../../providers/replay/provider.ts'
 import { sample } from '../../providers/replay/verify.ts'
 import { failure } from './conformance.ts'
@@ -169,6 +169,47 @@ describe('replay', () => {
     const cheap = await replay.verify(falsified(lane, 7, { value: { cost: 1 } }))
     expect(cheap).toMatchObject({ kind: 'diverged', step: 7, what: 'value' })
     expect(cheap).toMatchObject({ codeHash: expect.stringMatching(/^0x[0-9a-f]{64}$/) })
+  })
+
+  it('takes the hash of an answer for the answer', async () => {
+    const lane = await laneOf(codes)
+    const hashed = (claim: unknown): Lane => ({
+      ...lane,
+      steps: lane.steps.map(({ code, stateRoot, value }, step) => {
+        return { code, stateRoot, valueHash: hashValue(step === 7 ? claim : value) }
+      }),
+    })
+    expect(await replay.verify(hashed(lane.steps[7]!.value))).toMatchObject({ kind: 'verified' })
+    expect(await replay.verify(hashed({ cost: 1 }))).toMatchObject({
+      kind: 'diverged',
+      step: 7,
+      what: 'value',
+      claimed: { valueHash: hashValue({ cost: 1 }) },
+    })
+  })
+
+  it('does a lane again under the limits of the provider that it ran at', async () => {
+    const limits = { timeMs: 60_000, memoryBytes: 134_217_728 }
+    const dataDir = join(folder, 'roomy')
+    const roomy = createQuickjsProvider({ workers: 1 })
+    await roomy.init({ dataDir, limits })
+    // More than a world of QuickJS may use by default.
+    const codes = ['globalThis.all = new Array(5e6).fill(1); all.length']
+    const lane = { ...(await laneOf(codes, { kind: 'seed', seed: '7' }, roomy)), limits }
+    await roomy.shutdown()
+    for (const [bounds, kind] of [
+      [{ limits }, 'verified'],
+      [{}, 'diverged'],
+    ] as const) {
+      const other = createReplayProvider({
+        worlds: { quickjs: { dataDir, ...bounds } },
+        ready: ['quickjs'],
+        processes: 1,
+      })
+      await other.init({ dataDir: join(folder, 'replay-roomy') })
+      expect(await other.verify(lane)).toMatchObject({ kind })
+      await other.shutdown()
+    }
   })
 
   it('sees a code that was not the one, a run that fails, and a claim that is none', async () => {

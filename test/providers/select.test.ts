@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  castPipeline,
   closePlan,
   LOCAL_ROLES,
   SEED_ROLES,
@@ -49,6 +50,17 @@ describe('selectProviders', () => {
       expect(members).toEqual(expect.arrayContaining(served(needs)))
     }
   })
+
+  it.each(TABLE)(
+    'casts a pipeline for %s whole',
+    (words, primary, _, _optimizer, _verifier, _sum, debt) => {
+      const needs = needsOf(words)
+      const cast = castPipeline(needs, SEED_ROLES)
+      // Worlds always run, and are always paid back.
+      expect(cast).toMatchObject({ primary, generator: M, verifier: G, gf3Sum: 0, debt })
+      expect(cast.optimizer).toBe(needs.optimize ? P : null)
+    },
+  )
 
   it('casts local providers in the same parts', () => {
     const plan = selectProviders(needsOf('parallel optimize verify'))
