@@ -9,10 +9,13 @@ import { runChecks } from './check.ts'
 // `npm test -- contracts keeper`. `--deep` first takes the long runs instead: `npm run test:deep [-- NAME]`.
 
 type Count = { passed: number; failed: number }
-/** `optIn`: run only when named, and why. */
-type Suite = { name: string; run: () => Promise<Count>; optIn?: string }
+/** `optIn`: run only when named, and why; null when it is run like the others. */
+type Suite = { name: string; run: () => Promise<Count>; optIn?: string | null }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** Set where the engines were installed for the tests (`.ci/run`): they are required then. */
+const hasEngines = process.env['MULTIVERSE_REQUIRE_ENGINES'] === '1'
 
 const everyday: Suite[] = [
   { name: 'check', run: () => runChecks(false) },
@@ -42,7 +45,9 @@ const everyday: Suite[] = [
         'test/e2e/engines',
         '--no-file-parallelism',
       ]),
-    optIn: 'needs gVisor and QEMU: apt-get install runsc qemu-system-x86, then npm test -- engines',
+    optIn: hasEngines
+      ? null
+      : 'needs gVisor and QEMU: apt-get install runsc qemu-system-x86, then npm test -- engines',
   },
   { name: 'keeper', run: () => vitest(['test/keeper']) },
   { name: 'indexer', run: () => vitest(['test/indexer']) },
@@ -68,6 +73,19 @@ const deep: Suite[] = [
   {
     name: 'differential',
     run: () => vitest(['test/ledger/differential.test.ts'], { HISTORIES: '10000' }),
+  },
+  {
+    name: 'worlds',
+    run: () =>
+      vitest(
+        [
+          'test/providers/quickjs-leaks',
+          'test/providers/gvisor',
+          'test/providers/microvm',
+          '--no-file-parallelism',
+        ],
+        { DEEP: '1' },
+      ),
   },
 ]
 
@@ -143,7 +161,7 @@ if (unknown !== undefined) {
 const total: Count = { passed: 0, failed: 0 }
 for (const suite of suites) {
   if (chosen.length > 0 && !chosen.includes(suite.name)) continue
-  if (chosen.length === 0 && suite.optIn !== undefined) {
+  if (chosen.length === 0 && suite.optIn != null) {
     console.log(`suite ${suite.name}: not run, ${suite.optIn}`)
     continue
   }

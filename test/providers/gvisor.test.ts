@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,9 +11,10 @@ import { createGvisorProvider } from '../../providers/gvisor/provider.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { describeWithEngine, findGvisor } from '../helpers/engines.ts'
 import { failure } from './conformance.ts'
+import { canMakeDisks, cutShort, flipByte, makeDisk } from './disk.ts'
 
 const run = promisify(execFile)
-const fixture = fileURLToPath(new URL('fixtures/gvisor-process.ts', import.meta.url))
+const fixture = fileURLToPath(new URL('fixtures/engine-process.ts', import.meta.url))
 const CYCLES = process.env['DEEP'] === '1' ? 100 : 2
 
 describe('finding gVisor', () => {
@@ -507,6 +508,7 @@ ask()`
       const here = await provider.execute(id, 'x.append(2); x')
       const { stdout } = await run(process.execPath, [
         fixture,
+        'gvisor',
         dataDir,
         'x.append(2); x',
         snapshotId,
@@ -519,7 +521,10 @@ ask()`
       await provider.execute(id, 'x = 1')
       const { id: snapshotId } = await provider.snapshot(id)
       const folder = join(dataDir, 'snapshots', snapshotId)
-      for (const spoil of [flipByte, cutShort, removeFile, emptyAbout]) {
+      const [flip, cut] = [flipByte, cutShort].map(
+        (change) => (each: string) => replace(each, change),
+      )
+      for (const spoil of [flip!, cut!, removeFile, emptyAbout]) {
         await spoil(folder)
         await expect(provider.branch(snapshotId, 2)).rejects.toMatchObject({
           code: 'SNAPSHOT_CORRUPT',
@@ -549,7 +554,7 @@ ask()`
     })
 
     it('what a killed process left is cleared away', async () => {
-      const child = spawn(process.execPath, [fixture, dataDir, 'while True: pass'], {
+      const child = spawn(process.execPath, [fixture, 'gvisor', dataDir, 'while True: pass'], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       const closed = new Promise((resolve) => child.on('close', resolve))
@@ -570,26 +575,23 @@ ask()`
     })
   })
 
-  const isRoot = process.getuid?.() === 0
-  it.skipIf(!isRoot)('a full disk fails a snapshot and costs the world nothing', async () => {
-    const disk = await mkdtemp(join(tmpdir(), 'gvisor-disk-'))
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk])
+  it.skipIf(!canMakeDisks)('a full disk fails a snapshot and costs the world nothing', async () => {
+    const { folder: disk, fill, empty, remove } = await makeDisk(16)
     const provider = createGvisorProvider()
     try {
       await provider.init({ dataDir: disk })
       const { id } = await provider.create({ seed: 1n })
       await provider.execute(id, 'x = 1')
-      await fill(join(disk, 'ballast'))
+      await fill()
       await expect(provider.snapshot(id)).rejects.toMatchObject({ code: 'PROVIDER_FAILED' })
       expect(await readdir(join(disk, 'snapshots'))).toEqual([])
-      await rm(join(disk, 'ballast'))
+      await empty()
       expect((await provider.execute(id, 'x + 1')).value).toBe(2)
       const { id: snapshotId } = await provider.snapshot(id)
       expect(await provider.branch(snapshotId, 1)).toHaveLength(1)
     } finally {
       await provider.shutdown()
-      await run('umount', [disk])
-      await rm(disk, { recursive: true })
+      await remove()
     }
   })
 })
@@ -648,34 +650,10 @@ async function replace(folder: string, change: (content: Buffer) => Buffer): Pro
   await rename(`${path}.new`, path)
 }
 
-function flipByte(folder: string): Promise<void> {
-  return replace(folder, (content) => {
-    const at = content.length >> 1
-    content[at] = (content[at] ?? 0) ^ 1
-    return content
-  })
-}
-
-function cutShort(folder: string): Promise<void> {
-  return replace(folder, (content) => content.subarray(0, -1))
-}
-
 function removeFile(folder: string): Promise<void> {
   return rm(join(folder, 'checkpoint.img'))
 }
 
 function emptyAbout(folder: string): Promise<void> {
   return writeFile(join(folder, 'image.json'), '{')
-}
-
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = Buffer.alloc(65_536, 1)
-  try {
-    for (;;) await file.write(chunk)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-  } finally {
-    await file.close()
-  }
 }

@@ -1,23 +1,12 @@
 import { execFile, spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
-import {
-  cp,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  writeFile,
-} from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { detectMicrovm } from '../../providers/microvm/detect.ts'
-import { hasCode } from '../../providers/host/files.ts'
 import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
 import { EPOCH_MS } from '../../providers/microvm/worlds.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
@@ -28,12 +17,13 @@ import { oneLine } from '../../sdk/errors.ts'
 import { programCode } from '../../sdk/spec.ts'
 import { describeWithEngine, type Found } from '../helpers/engines.ts'
 import { conformance, failure } from './conformance.ts'
+import { canMakeDisks, cutShort, flipByte, makeDisk } from './disk.ts'
 import { javascript } from './javascript.ts'
 import { overSocket } from './overSocket.ts'
 import { python } from './python.ts'
 
 const run = promisify(execFile)
-const fixture = fileURLToPath(new URL('fixtures/microvm-process.ts', import.meta.url))
+const fixture = fileURLToPath(new URL('fixtures/engine-process.ts', import.meta.url))
 const isDeep = process.env['DEEP'] === '1'
 const CYCLES = isDeep ? 50 : 3
 const PYTHON = '#!/usr/bin/env python3\n'
@@ -577,7 +567,13 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
       const { id: snapshotId } = await provider.snapshot(id)
       const code = 'x.push(Math.random()); x'
       const here = await provider.execute(id, code)
-      const { stdout } = await run(process.execPath, [fixture, dataDir, code, snapshotId])
+      const { stdout } = await run(process.execPath, [
+        fixture,
+        'microvm',
+        dataDir,
+        code,
+        snapshotId,
+      ])
       expect(JSON.parse(stdout)).toEqual({ value: here.value, stateRoot: here.stateRoot })
     })
 
@@ -589,9 +585,9 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
       for (const [name, change] of [
         ['ram', flipByte],
         ['state', cutShort],
-        ['disk', remove],
+        ['disk', removed],
         ['snapshot.json', flipByte],
-        ['snapshot.json', remove],
+        ['snapshot.json', removed],
       ] as const) {
         await spoil(join(folder, name), change)
         for (let attempt = 0; attempt < 2; attempt++)
@@ -638,7 +634,7 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
     })
 
     it('that a killed process left are cleared away', async () => {
-      const child = spawn(process.execPath, [fixture, dataDir, 'for (;;) {}'], {
+      const child = spawn(process.execPath, [fixture, 'microvm', dataDir, 'for (;;) {}'], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       const closed = new Promise((resolve) => child.on('close', resolve))
@@ -673,34 +669,34 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
     })
   })
 
-  const isRoot = process.getuid?.() === 0
-  it.skipIf(!isRoot)('a full disk fails what needs room, and costs the world nothing', async () => {
-    const disk = await mkdtemp(join(tmpdir(), 'microvm-disk-'))
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=400m', 'tmpfs', disk])
-    const provider = createMicrovmProvider()
-    try {
-      await provider.init({ dataDir: disk })
-      const { id } = await provider.create({ seed: 1n })
-      await provider.execute(id, 'var x = 1')
-      await fill(join(disk, 'ballast'))
-      const full = {
-        code: 'PROVIDER_FAILED',
-        message: expect.stringMatching(/disk is full|No space/),
+  it.skipIf(!canMakeDisks)(
+    'a full disk fails what needs room, and costs the world nothing',
+    async () => {
+      const { folder: disk, fill, empty, remove } = await makeDisk(400)
+      const provider = createMicrovmProvider()
+      try {
+        await provider.init({ dataDir: disk })
+        const { id } = await provider.create({ seed: 1n })
+        await provider.execute(id, 'var x = 1')
+        await fill()
+        const full = {
+          code: 'PROVIDER_FAILED',
+          message: expect.stringMatching(/disk is full|No space/),
+        }
+        await expect(provider.snapshot(id)).rejects.toMatchObject(full)
+        await expect(provider.create({ seed: 2n })).rejects.toMatchObject(full)
+        expect(await readdir(join(disk, 'snapshots'))).toEqual([])
+        expect(await provider.list()).toHaveLength(1)
+        await empty()
+        const { id: snapshotId } = await provider.snapshot(id)
+        expect((await provider.execute(id, 'x + 1')).value).toBe(2)
+        expect(await provider.branch(snapshotId, 1)).toHaveLength(1)
+      } finally {
+        await provider.shutdown()
+        await remove()
       }
-      await expect(provider.snapshot(id)).rejects.toMatchObject(full)
-      await expect(provider.create({ seed: 2n })).rejects.toMatchObject(full)
-      expect(await readdir(join(disk, 'snapshots'))).toEqual([])
-      expect(await provider.list()).toHaveLength(1)
-      await rm(join(disk, 'ballast'))
-      const { id: snapshotId } = await provider.snapshot(id)
-      expect((await provider.execute(id, 'x + 1')).value).toBe(2)
-      expect(await provider.branch(snapshotId, 1)).toHaveLength(1)
-    } finally {
-      await provider.shutdown()
-      await run('umount', [disk])
-      await rm(disk, { recursive: true })
-    }
-  })
+    },
+  )
 })
 
 /** An engine, the guest and a template. What is not there yet is made, and how long that takes is told. */
@@ -788,28 +784,6 @@ async function spoil(path: string, change: (content: Buffer) => Buffer | null): 
   if (spoilt !== null) await writeFile(path, spoilt)
 }
 
-function flipByte(content: Buffer): Buffer {
-  const at = content.length >> 1
-  content[at] = (content[at] ?? 0) ^ 1
-  return content
-}
-
-function cutShort(content: Buffer): Buffer {
-  return content.subarray(0, -1)
-}
-
-function remove(): null {
+function removed(): null {
   return null
-}
-
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = Buffer.alloc(65_536, 1)
-  try {
-    for (;;) await file.write(chunk)
-  } catch (error) {
-    if (!hasCode(error, 'ENOSPC')) throw error
-  } finally {
-    await file.close()
-  }
 }

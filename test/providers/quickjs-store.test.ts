@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process'
 import {
   mkdir,
   mkdtemp,
-  open,
   readdir,
   readFile,
   rename,
@@ -13,19 +11,16 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { array, assert, asyncProperty, boolean, integer, nat, tuple } from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { hasCode } from '../../providers/host/files.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { captureImage, decodeImage, type Image } from '../../providers/quickjs/image.ts'
 import { createQuickjsProvider } from '../../providers/quickjs/provider.ts'
 import { HASH_BYTES, PAGE_BYTES } from '../../providers/quickjs/segment.ts'
 import { openSnapshotStore, readSnapshot } from '../../providers/quickjs/store.ts'
 import { failure } from './conformance.ts'
+import { canMakeDisks, makeDisk } from './disk.ts'
 import { javascript } from './javascript.ts'
-
-const run = promisify(execFile)
 
 let dataDir: string
 const pages = () => join(dataDir, 'pages')
@@ -237,44 +232,32 @@ describe('quickjs snapshots on the disk', () => {
   })
 })
 
-const isRoot = process.getuid?.() === 0
-it.skipIf(!isRoot)('a full disk fails a quickjs snapshot and leaves nothing of it', async () => {
-  const disk = await mkdtemp(join(tmpdir(), 'quickjs-disk-'))
-  await run('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk])
-  const provider = createQuickjsProvider({ workers: 1 })
-  try {
-    await provider.init({ dataDir: disk })
-    const { id } = await provider.create({ seed: 1n })
-    const { id: before } = await provider.snapshot(id)
-    const kept = await readdir(join(disk, 'pages'))
-    await provider.execute(id, 'const own = new Uint8Array(2_000_000).fill(7); own.length')
-    await fill(join(disk, 'ballast'))
-    expect(await failure(provider.snapshot(id))).toMatchObject({
-      code: 'PROVIDER_FAILED',
-      message: expect.stringContaining('disk is full'),
-      isRetryable: true,
-    })
-    expect(await readdir(join(disk, 'snapshots'))).toEqual([before])
-    expect(await readdir(join(disk, 'pages'))).toEqual(kept)
-    await rm(join(disk, 'ballast'))
-    const { id: after } = await provider.snapshot(id)
-    const [child] = await provider.branch(after, 1)
-    expect((await provider.execute(child!.id, 'own[9]')).value).toBe(7)
-  } finally {
-    await provider.shutdown()
-    await run('umount', [disk])
-    await rm(disk, { recursive: true })
-  }
-})
-
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = Buffer.alloc(65_536, 1)
-  try {
-    for (;;) await file.write(chunk)
-  } catch (error) {
-    if (!hasCode(error, 'ENOSPC')) throw error
-  } finally {
-    await file.close()
-  }
-}
+it.skipIf(!canMakeDisks)(
+  'a full disk fails a quickjs snapshot and leaves nothing of it',
+  async () => {
+    const { folder: disk, fill, empty, remove } = await makeDisk(8)
+    const provider = createQuickjsProvider({ workers: 1 })
+    try {
+      await provider.init({ dataDir: disk })
+      const { id } = await provider.create({ seed: 1n })
+      const { id: before } = await provider.snapshot(id)
+      const kept = await readdir(join(disk, 'pages'))
+      await provider.execute(id, 'const own = new Uint8Array(2_000_000).fill(7); own.length')
+      await fill()
+      expect(await failure(provider.snapshot(id))).toMatchObject({
+        code: 'PROVIDER_FAILED',
+        message: expect.stringContaining('disk is full'),
+        isRetryable: true,
+      })
+      expect(await readdir(join(disk, 'snapshots'))).toEqual([before])
+      expect(await readdir(join(disk, 'pages'))).toEqual(kept)
+      await empty()
+      const { id: after } = await provider.snapshot(id)
+      const [child] = await provider.branch(after, 1)
+      expect((await provider.execute(child!.id, 'own[9]')).value).toBe(7)
+    } finally {
+      await provider.shutdown()
+      await remove()
+    }
+  },
+)
