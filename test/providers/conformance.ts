@@ -131,6 +131,16 @@ export function conformance({ create, dialect, isHeardLate = false }: Conformanc
         await expect(work()).rejects.toMatchObject({ code: 'UNKNOWN_INSTANCE' })
     })
 
+    it('makes no world of what it cannot do', async () => {
+      const origin = { url: 'http://127.0.0.1:1', blockNumber: 1, blockHash: '0x00' as const }
+      // Who can start from a chain says that this is no block of one.
+      const code = provider.capabilities().origin === true ? 'INVALID_ARGUMENT' : 'UNSUPPORTED'
+      await expect(provider.create({ seed: 1n, origin })).rejects.toMatchObject({ code })
+      for (const seed of [-1n, 2n ** 64n])
+        await expect(provider.create({ seed })).rejects.toThrow(/seed|unsigned|u64/i)
+      expect(await provider.list()).toEqual([])
+    })
+
     it('ends a run whose world is destroyed', async () => {
       const id = await born()
       const run = failure(provider.execute(id, dialect.neverEnds))
@@ -172,6 +182,26 @@ export function conformance({ create, dialect, isHeardLate = false }: Conformanc
       await provider.deleteLink(link('keeper', 'second'))
       expect(await run).toMatchObject({ code: 'LINK_DENIED' })
       expect(await value(id, add(1))).toBe(2)
+    })
+
+    it('keeps links for the next process, and forgets what was deleted', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'worlds-'))
+      const other = await create()
+      const request = { seed: 1n, component: 'keeper' }
+      try {
+        await other.init({ dataDir: folder })
+        await other.receiveLinkConfig(link('keeper'))
+        await other.shutdown()
+        await other.init({ dataDir: folder })
+        expect(await other.create(request)).toMatchObject({ snapshotId: null })
+        await other.deleteLink(link('keeper'))
+        await other.shutdown()
+        await other.init({ dataDir: folder })
+        await expect(other.create(request)).rejects.toMatchObject({ code: 'LINK_DENIED' })
+      } finally {
+        await other.shutdown()
+        await rm(folder, { recursive: true })
+      }
     })
 
     it("refuses another provider's link", async () => {
