@@ -124,7 +124,7 @@ describe("the stand-in for Firecracker keeps the vendor's rules", () => {
     await expect(second.api.call('PUT /snapshot/load', load)).rejects.toMatchObject(
       refused(/disk cannot be opened/),
     )
-    await expect.poll(() => second.vmm.hasEnded()).toBe(true)
+    await expect.poll(() => second.vmm.hasEnded(), { timeout: 30_000 }).toBe(true)
     await rm(join(other, 'api.sock'))
     await writeFile(join(other, 'disk'), '')
     second = await start(other)
@@ -241,7 +241,8 @@ async function findParts(): Promise<Found> {
 async function start(at: string) {
   const vmm = startProcess([...command, '--api-sock', 'api.sock', '--id', 'one'], at, 0)
   const api = connectFirecracker(join(at, 'api.sock'))
-  await expect.poll(() => failure(api.info())).toBeNull()
+  // A process takes its time to start on a machine that does a lot at once.
+  await expect.poll(() => failure(api.info()), { timeout: 30_000 }).toBeNull()
   return { vmm, api }
 }
 

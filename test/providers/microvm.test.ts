@@ -26,6 +26,8 @@ const run = promisify(execFile)
 const fixture = fileURLToPath(new URL('fixtures/engine-process.ts', import.meta.url))
 const isDeep = process.env['DEEP'] === '1'
 const CYCLES = isDeep ? 50 : 3
+/** On a machine that does a lot at once, what ends takes its time. */
+const PATIENCE = { timeout: 30_000 }
 const PYTHON = '#!/usr/bin/env python3\n'
 const SHELL = '#!/bin/sh\n'
 
@@ -501,7 +503,7 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
       expect(await readdir(join(dataDir, 'snapshots'))).toEqual(before)
       const [session = ''] = await readdir(join(dataDir, 'sessions'))
       // What stays is the process that is kept ready.
-      await expect.poll(() => machinesIn(dataDir)).toHaveLength(1)
+      await expect.poll(() => machinesIn(dataDir), PATIENCE).toHaveLength(1)
       expect(await readdir(join(dataDir, 'sessions', session))).toHaveLength(2)
     })
   })
@@ -645,7 +647,7 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
       child.kill('SIGKILL')
       await closed
       // Its machines die with it.
-      await expect.poll(() => machinesIn(dataDir)).toEqual([])
+      await expect.poll(() => machinesIn(dataDir), PATIENCE).toEqual([])
       // Something that did not: whatever works in its folder is ended.
       const sessions = await readdir(join(dataDir, 'sessions'))
       const folders = sessions.map((name) => join(dataDir, 'sessions', name))
@@ -769,7 +771,7 @@ async function cpuTicks(pid: number): Promise<number> {
 async function end(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL')
   // Gone, and its parent has been told.
-  await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')).toBe('')
+  await expect.poll(() => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''), PATIENCE).toBe('')
 }
 
 async function ownerOf(session: string): Promise<number> {

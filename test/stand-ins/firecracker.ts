@@ -356,7 +356,7 @@ async function evaluate(context: Context, body: string): Promise<object> {
   runInContext(SETUP, context)(hidden)
   try {
     // The agent's other languages are not spoken here; what warms them up is let pass.
-    const isWarmUp = /^(print\(1\); 1 \+ 1|echo 1)$/.test(code)
+    const isWarmUp = /^(print\(1\); 1 \+ 1|echo 1|sleep 3)$/.test(code)
     const value: unknown = await (isWarmUp ? null : runInContext(code, context))
     return { json: JSON.stringify(value ?? null), stdout, stderr: '' }
   } catch (error) {
