@@ -21,14 +21,16 @@ export type PlannedContract = {
  */
 export async function plannedContracts(withToken: boolean): Promise<PlannedContract[]> {
   const multiverse = await plan('multiverse', 'Multiverse', [])
-  const worlds = await plan('worlds', 'Worlds', [{ type: 'address', value: multiverse.address }])
-  if (!withToken) return [multiverse, worlds]
+  const ledger = { type: 'address', value: multiverse.address }
+  const worlds = await plan('worlds', 'Worlds', [ledger])
+  const lens = await plan('lens', 'MultiverseLens', [ledger])
+  if (!withToken) return [multiverse, worlds, lens]
   const token = await plan('token', 'TestToken', [
     { type: 'string', value: 'Multiverse Dollar' },
     { type: 'string', value: 'mUSD' },
     { type: 'uint8', value: 18 },
   ])
-  return [multiverse, worlds, token]
+  return [multiverse, worlds, lens, token]
 }
 
 type Argument = { type: string; value: string | number }

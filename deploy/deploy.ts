@@ -57,8 +57,11 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
       return existing.codeHashes === undefined ? write(provider, dataDir, existing) : existing
   }
   const planned = await plannedContracts(withToken)
-  // What is on record stays, also when it was built from other sources.
-  const contracts = planned.filter(({ key }) => existing?.addresses[key] === undefined)
+  // What is on record stays, also when it was built from other sources: a lens of these would then show another ledger.
+  const contracts = planned.filter(
+    ({ key }) =>
+      existing === undefined || (existing.addresses[key] === undefined && key !== 'lens'),
+  )
   const chainId = await readChainId(provider)
   const confirmations = options.confirmations ?? networkOf(chainId).confirmations
   await mkdir(dataDir, { recursive: true })

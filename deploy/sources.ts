@@ -5,5 +5,6 @@
 export const SOURCES = {
   Multiverse: 'contracts/Multiverse.sol',
   Worlds: 'contracts/Worlds.sol',
+  MultiverseLens: 'contracts/MultiverseLens.sol',
   TestToken: 'contracts/mocks/TestToken.sol',
 } as const

@@ -6,23 +6,34 @@ const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/) as unknown as z.ZodType<
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/) as unknown as z.ZodType<Hex, Hex>
 
 /** The contracts of a deployment. */
-export const CONTRACTS = ['multiverse', 'worlds', 'token'] as const
+export const CONTRACTS = ['multiverse', 'worlds', 'lens', 'token'] as const
 export type ContractName = (typeof CONTRACTS)[number]
 
-/** A deployment's identity. `token` is the demo ERC-20 and is there on local chains and where it was asked for. */
+/**
+ * A deployment's identity. `token` is the demo ERC-20 and is there on local chains and where it was asked for; `lens` is missing
+ * in records from before there was one.
+ */
 export const deploymentSchema = z.strictObject({
   version: z.literal(1),
   chainId: z.int().positive(),
   addresses: z.strictObject({
     multiverse: address,
     worlds: address,
+    lens: address.optional(),
     token: address.optional(),
   }),
   /**
    * keccak256 of each contract's code on the chain, immutables included. Missing in records from before it was kept:
    * `deploy` adds it.
    */
-  codeHashes: z.strictObject({ multiverse: hash, worlds: hash, token: hash.optional() }).optional(),
+  codeHashes: z
+    .strictObject({
+      multiverse: hash,
+      worlds: hash,
+      lens: hash.optional(),
+      token: hash.optional(),
+    })
+    .optional(),
   startBlock: z.int().nonnegative(),
   startBlockHash: hash,
 })

@@ -117,7 +117,8 @@ async function verify(
     if (address === undefined) return []
     // As it was created: an older record's ledger may stand elsewhere.
     const { multiverse } = deployment.addresses
-    const constructorArgs = contract.key === 'worlds' ? [multiverse] : contract.constructorArgs
+    const isAboutLedger = contract.key === 'worlds' || contract.key === 'lens'
+    const constructorArgs = isAboutLedger ? [multiverse] : contract.constructorArgs
     return [{ ...contract, address, constructorArgs }]
   })
   const done = await verifySources({

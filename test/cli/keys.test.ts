@@ -119,7 +119,7 @@ test('off a local chain there are no local wallets', async () => {
   try {
     const { hash } = await other.publicClient.getBlock({ blockNumber: 0n })
     const { addresses } = chain.deployment
-    for (const address of Object.values(addresses))
+    for (const address of Object.values(addresses).filter((each) => each !== undefined))
       await other.testClient.setCode({ address, bytecode: '0x00' })
     await writeFile(
       join(elsewhere, 'deployment.json'),

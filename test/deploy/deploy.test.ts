@@ -91,19 +91,19 @@ test('deploys once: a second call sends nothing and returns the same record', as
   const chain = await bareChain()
   const head = await chain.publicClient.getBlock()
   const deployment = await deployOn(chain)
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
   expect(deployment).toMatchObject({
     chainId: 31337,
     startBlock: Number(head.number),
     startBlockHash: head.hash,
   })
-  for (const name of ['multiverse', 'worlds', 'token'] as const) {
+  for (const name of ['multiverse', 'worlds', 'lens', 'token'] as const) {
     const code = await chain.publicClient.getCode({ address: deployment.addresses[name]! })
     expect(code?.length).toBeGreaterThan(100)
     expect(deployment.codeHashes![name]).toBe(keccak256(code!))
   }
   expect(await deployOn(chain)).toEqual(deployment)
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
   const text = await readFile(join(dataDir, 'deployment.json'), 'utf8')
   expect(deploymentSchema.parse(JSON.parse(text))).toEqual(deployment)
   await assertDeployedOn(providerOf(chain), deployment)
@@ -121,6 +121,7 @@ test('addresses are the same on another chain, for another wallet, in another or
   expect(plain.addresses).toEqual({
     multiverse: first.addresses.multiverse,
     worlds: first.addresses.worlds,
+    lens: first.addresses.lens,
   })
   const second = await deployOn(other, { account: stranger })
   expect(second.addresses).toEqual(first.addresses)
@@ -143,13 +144,15 @@ test('finds what stands already without a wallet, and since when', async () => {
     chain.publicClient.getCode({ address: ledger.address, blockNumber: BigInt(blockNumber) })
   expect(await at(found.startBlock)).toBeDefined()
   expect(await at(found.startBlock - 1)).toBeUndefined()
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
 })
 
 test('without a wallet it says what somebody must pay for', async () => {
   await expect(deployOn(await bareChain(), { account: null })).rejects.toMatchObject({
     code: 'NO_WALLET',
-    message: expect.stringContaining('Multiverse and Worlds and TestToken') as unknown,
+    message: expect.stringContaining(
+      'Multiverse and Worlds and MultiverseLens and TestToken',
+    ) as unknown,
   })
 })
 
@@ -164,7 +167,7 @@ test('goes on where a deployment was cut short before a transaction was sent', a
   await expect(deployOn(chain, { client })).rejects.toMatchObject({ code: 'RPC_FAILED' })
   expect(await sent(chain)).toBe(1)
   await deployOn(chain)
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
 })
 
 test('does not send twice what was sent before it was cut short', async () => {
@@ -178,7 +181,7 @@ test('does not send twice what was sent before it was cut short', async () => {
   await expect(deployOn(chain, { client })).rejects.toMatchObject({ code: 'RPC_FAILED' })
   expect(await sent(chain)).toBe(2)
   await deployOn(chain)
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
 })
 
 test('replaces a transaction whose price has fallen behind, by one with the same number', async () => {
@@ -203,7 +206,7 @@ test('replaces a transaction whose price has fallen behind, by one with the same
   const lines: string[] = []
   await deployOn(chain, { say: (line) => lines.push(line) })
   expect(lines.join('\n')).toContain(`replacing ${stuck!.hash}`)
-  expect(await sent(chain)).toBe(3)
+  expect(await sent(chain)).toBe(4)
 })
 
 test('refuses the data folder of another chain, naming both hashes, and begins anew when told to', async () => {
@@ -271,7 +274,7 @@ test('brings the deployment proxy to a chain that lacks it', async () => {
   const after = await chain.publicClient.getBalance({ address: account.address })
   expect(addresses.multiverse).toBe(contracts[0]!.address)
   expect(before - after).toBeLessThan(plan.maxCost)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(5)
 })
 
 test('a plan names addresses, gas and cost, and is kept within a tenth', async () => {
@@ -283,11 +286,14 @@ test('a plan names addresses, gas and cost, and is kept within a tenth', async (
   expect(plan.steps.map(({ name, stands }) => [name, stands])).toEqual([
     ['Multiverse', false],
     ['Worlds', false],
+    ['MultiverseLens', false],
   ])
   const account = deployerOf(chain)
   await deployOn(chain, { withToken: false })
   const logs = await Promise.all(
-    [1, 2].map((blockNumber) => chain.publicClient.getBlock({ blockNumber: BigInt(blockNumber) })),
+    [1, 2, 3].map((blockNumber) =>
+      chain.publicClient.getBlock({ blockNumber: BigInt(blockNumber) }),
+    ),
   )
   const used = logs.reduce((sum, { gasUsed }) => sum + gasUsed, 0n)
   expect(Number(plan.gas) / Number(used)).toBeGreaterThan(0.9)
