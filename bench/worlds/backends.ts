@@ -30,7 +30,6 @@ export type Target =
   | 'branch 3'
   | 'push-down'
   | 'first answer'
-  | 'first answers 3'
   | 'crowd'
   | 'private share'
   | 'verify / execute'
@@ -98,7 +97,7 @@ export const BACKENDS: readonly Backend[] = [
     targets: {
       snapshot: 120,
       'first answer': 100,
-      'first answers 3': 180,
+      'branch 3': 180,
       crowd: 4_000,
       'private share': 40,
     },
