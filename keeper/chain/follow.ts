@@ -117,6 +117,8 @@ export function followChain(options: FollowerOptions): Follower {
     const seenAt = Date.now()
     const tip = window.at(-1)
     if (newest.hash === tip?.hash) {
+      // Known from an earlier life: what depends on the head is to be looked at in this one too.
+      if (head === null) await take({ ancestor: null, blocks: [], isHead: true, seenAt }, window)
       head = newest
       return
     }

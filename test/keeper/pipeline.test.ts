@@ -141,7 +141,7 @@ test('improves strategies where the spec asks for it, reports what they cost the
   const asked = scenarioSpec(pigou(degree))
   const poor = asked.setup.replace('cooperative() {', 'cooperative() {\n return 0.9')
   expect(poor).not.toBe(asked.setup)
-  const { start, partitioned, reported } = await scene()
+  const { chain, start, partitioned, reported } = await scene()
   const first = await start()
   const { question, partition } = await partitioned(first, { ...asked, setup: poor, needs: ALL })
   for (const cost of costs(partition)) {
@@ -172,7 +172,15 @@ test('improves strategies where the spec asks for it, reports what they cost the
   expect(await liveWorlds(first, question)).toEqual(['chaos', 'nash', 'optimal'])
 
   // A restart ends the worlds. The one that comes true is made again as the optimiser left it.
+  const height = Number(await chain.publicClient.getBlockNumber())
+  const headOf = async (of: TestKeeper) => {
+    const { body } = await of.call('GET', '/status')
+    return (body as { head: { number: number } | null }).head?.number
+  }
+  await expect.poll(() => headOf(first)).toBe(height)
   const second = await start()
+  // No block came meanwhile, and none need come for it to go on.
+  await expect.poll(() => headOf(second), { timeout: 30_000 }).toBe(height)
   const again = await second.until(ROOT, question, isState('reported'))
   expect(again.worlds).toEqual(partition.worlds)
   await second.answer(question, 'optimal')
