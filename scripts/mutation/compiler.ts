@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { artifacts } from 'hardhat'
@@ -35,6 +36,8 @@ type Output = {
 export type Compiler = {
   /** The project's own sources. */
   files: readonly string[]
+  /** Changes with any source and setting that contracts are compiled with. */
+  hash: string
   text: (file: string) => string
   ast: (file: string) => Node
   /** The targets whose code a source is part of. */
@@ -80,6 +83,10 @@ export async function createCompiler(targets: readonly Target[]): Promise<Compil
   }
 
   return {
+    hash: createHash('sha256')
+      .update(JSON.stringify([input.sources, rest.settings]))
+      .digest('hex')
+      .slice(0, 32),
     files: Object.keys(input.sources)
       .filter((source) => source.startsWith(PROJECT))
       .map((source) => source.slice(PROJECT.length))

@@ -43,16 +43,34 @@ function mutantsOfFiles(compiler: Compiler, chosen: readonly string[]): Keyed[] 
   })
 }
 
-/** The unchanged contracts' code, and which suites deploy each: those that fail when it cannot be deployed. */
-async function prepare(compiler: Compiler, suites: Suites, folder: string): Promise<Shared> {
-  const file = join(folder, 'shared.json')
-  const kept = await readFile(file, 'utf8').catch(() => undefined)
-  if (kept !== undefined) return JSON.parse(kept) as Shared
+/** What all batches need: the unchanged contracts' code, and which suites deploy each. */
+async function prepare(
+  compiler: Compiler,
+  suites: Suites,
+  folders: { outcomes: string; compiled: string },
+): Promise<Shared> {
+  const originals = await kept(join(folders.compiled, 'originals.json'), () => {
+    const [first] = files as [string]
+    return Object.fromEntries(compiler.build(first, compiler.text(first), targets))
+  })
+  const users = await kept(join(folders.outcomes, 'suites.json'), () => usersOf(suites, originals))
+  return { targets, originals, suites: users }
+}
 
-  const [first] = files as [string]
-  const originals: Record<string, Code> = Object.fromEntries(
-    compiler.build(first, compiler.text(first), targets),
-  )
+/** What `make` gives, or gave in an earlier run. */
+async function kept<T>(file: string, make: () => T | Promise<T>): Promise<T> {
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  if (text !== undefined) return JSON.parse(text) as T
+  const made = await make()
+  await writeFile(file, JSON.stringify(made))
+  return made
+}
+
+/** The suites that deploy each contract, the quickest first: those that fail when it cannot be deployed. */
+async function usersOf(
+  suites: Suites,
+  originals: Record<string, Code>,
+): Promise<Record<string, string[]>> {
   const durations = new Map<string, number>()
   for (const suite of suites.names) {
     const from = performance.now()
@@ -68,9 +86,7 @@ async function prepare(compiler: Compiler, suites: Suites, folder: string): Prom
       if ((await suites.run(suite, broken)) !== undefined) using.push(suite)
     users[name] = using.toSorted((a, b) => durations.get(a)! - durations.get(b)!)
   }
-  const shared: Shared = { targets, originals, suites: users }
-  await writeFile(file, JSON.stringify(shared))
-  return shared
+  return users
 }
 
 /** Mutants that can be woven in batches of one file each; the others alone. */
@@ -126,18 +142,22 @@ if (values.list) {
   }
 } else {
   const suites = await createSuites()
-  const folder = join(config.paths.cache, 'mutation', suites.hash)
-  await mkdir(folder, { recursive: true })
-  const results = await openResults(join(folder, 'results.jsonl'))
+  const folder = join(config.paths.cache, 'mutation')
+  const folders = {
+    outcomes: join(folder, suites.hash),
+    compiled: join(folder, 'compiled', compiler.hash),
+  }
+  for (const each of Object.values(folders)) await mkdir(each, { recursive: true })
+  const results = await openResults(join(folders.outcomes, 'results.jsonl'))
   const open = keyed.filter(({ key }) => results.get(key) === undefined)
   say(`${keyed.length} mutants, ${keyed.length - open.length} of them tried before`)
 
   const from = performance.now()
   if (open.length > 0) {
-    const shared = await prepare(compiler, suites, folder)
+    const shared = await prepare(compiler, suites, folders)
     let count = 0
     await tryAll(
-      batchesOf(open, compiler, folder),
+      batchesOf(open, compiler, folders.compiled),
       shared,
       Number(values.workers),
       (key, outcome) => {
