@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import { IMultiverse } from "../../contracts/interfaces/IMultiverse.sol";
 import { IMultiverseLens } from "../../contracts/interfaces/IMultiverseLens.sol";
+import { TestToken } from "../../contracts/mocks/TestToken.sol";
 import { QuestionId } from "../../contracts/types/QuestionId.sol";
 import { Answer, ROOT } from "../../contracts/types/VerseId.sol";
 import { Base } from "./utils/Base.sol";
@@ -132,6 +133,25 @@ contract LensTest is Base {
         vm.assertEq(found[1].amount, 50, "high");
         vm.assertEq(found[2].amount, 25, "high under low=1");
         vm.assertTrue(found[2].parent == _verse(_path(low, 1)), "where it leads");
+    }
+
+    function test_pullUps_keepTokensApart() public {
+        TestToken second = new TestToken("Second", "SEC", 18);
+        second.mint(alice, 100);
+        vm.startPrank(alice);
+        second.approve(address(ledger), 100);
+        ledger.pushDown(_path(), low, address(second), 40, alice);
+        vm.stopPrank();
+        _pushDown(alice, _path(), low, 100);
+
+        address[] memory tokens = new address[](2);
+        (tokens[0], tokens[1]) = (address(token), address(second));
+        Answer[][] memory paths = new Answer[][](1);
+        paths[0] = _path(low, 0);
+        IMultiverseLens.PullUp[] memory found = lens.pullUps(alice, paths, tokens);
+        vm.assertEq(found.length, 2, "one for each");
+        vm.assertTrue(found[0].token == address(token) && found[0].amount == 100, "first");
+        vm.assertTrue(found[1].token == address(second) && found[1].amount == 40, "second");
     }
 
     /* bad input */

@@ -37,6 +37,16 @@ contract MetadataTest is Base {
         vm.assertEq(ledger.name(id), name, "name");
         vm.assertEq(ledger.symbol(id), string.concat("TUSD-", Strings.toHexString(id >> 224, 4), "=2"), "symbol");
         vm.assertEq(uint256(ledger.decimals(id)), 6, "decimals");
+
+        id = PositionId.unwrap(ledger.describe(_path(low, 1), address(token)));
+        vm.assertEq(ledger.symbol(id), string.concat("TUSD-", Strings.toHexString(id >> 224, 4), "=1"), "odd");
+    }
+
+    function test_metadata_mayBeEmpty() public {
+        OddMetadataToken odd = new OddMetadataToken();
+        uint256 id = PositionId.unwrap(ledger.describe(_path(low, 1), address(odd)));
+        odd.set(true, abi.encode(""));
+        vm.assertEq(ledger.name(id), string.concat(" if ", _short(low), "=1"), "no name");
     }
 
     function test_describe_againIsSilent() public {
@@ -79,8 +89,9 @@ contract MetadataTest is Base {
     function test_metadata_revertsByNameWhenTheTokenHasNone() public {
         OddMetadataToken odd = new OddMetadataToken();
         uint256 id = PositionId.unwrap(ledger.describe(_path(low, 1), address(odd)));
-        bytes[6] memory answers = [
+        bytes[7] memory answers = [
             bytes(""), // nothing
+            new bytes(63), // a byte short of an empty string
             abi.encode("MKR"), // well formed: a string
             abi.encode(bytes32("MKR")), // a bytes32 where a string is due
             abi.encode(uint256(32), uint256(1000), bytes32("MKR")), // longer than it is
@@ -89,7 +100,7 @@ contract MetadataTest is Base {
         ];
         for (uint256 i = 0; i < answers.length; ++i) {
             odd.set(true, answers[i]);
-            bool text = i == 1;
+            bool text = i == 2;
             if (!text) _expectNoMetadata(address(odd), odd.name.selector);
             ledger.name(id);
             if (!text) _expectNoMetadata(address(odd), odd.symbol.selector);
@@ -97,6 +108,12 @@ contract MetadataTest is Base {
             _expectNoMetadata(address(odd), odd.decimals.selector);
             ledger.decimals(id);
         }
+        // A string that is not padded to whole words, and one that claims a byte more than there is.
+        odd.set(true, abi.encodePacked(uint256(32), uint256(3), "MKR"));
+        vm.assertEq(ledger.name(id), string.concat("MKR if ", _short(low), "=1"), "all of it");
+        odd.set(true, abi.encodePacked(uint256(32), uint256(4), "MKR"));
+        _expectNoMetadata(address(odd), odd.name.selector);
+        ledger.name(id);
         odd.set(false, abi.encode(uint256(18)));
         _expectNoMetadata(address(odd), odd.decimals.selector);
         ledger.decimals(id);

@@ -8,6 +8,19 @@ import { Answer, ROOT } from "../../contracts/types/VerseId.sol";
 import { Base } from "./utils/Base.sol";
 
 contract PullUpTest is Base {
+    function test_pullUp_ofASetWritesOnceWhateverTheNumberOfOutcomes() public {
+        uint8[2] memory sizes = [2, 64];
+        for (uint256 i = 0; i < sizes.length; ++i) {
+            QuestionId question = _ask(sizes[i]);
+            _pushDown(alice, _path(), question, 100);
+            vm.record();
+            vm.prank(alice);
+            ledger.pullUp(_path(), question, address(token), 40, alice);
+            (, bytes32[] memory writes) = vm.accesses(address(ledger));
+            vm.assertEq(writes.length, 1, "one storage write");
+        }
+    }
+
     function test_pullUp_givesTheParentBack() public {
         QuestionId question = _ask(3);
         _pushDown(alice, _path(), question, 100);
@@ -179,6 +192,18 @@ contract PullUpTest is Base {
         vm.assertEq(token.balanceOf(alice), FUNDS - 70, "to the owner");
         vm.assertEq(token.balanceOf(carol), FUNDS, "nothing to the redeemer");
         _assertBalance(alice, _path(question, 1), 70, "child");
+    }
+
+    function test_pullUpFor_ofOneSurvivorNamesWhoCalled() public {
+        QuestionId question = _ask(2);
+        _pushDown(alice, _path(), question, 100);
+        vm.prank(alice);
+        ledger.setRedeemer(carol, true);
+        _narrow(question, 2);
+        vm.expectEmit(address(ledger));
+        emit IERC6909.Transfer(carol, alice, address(0), _rawId(_path(question, 1)), 30);
+        vm.prank(carol);
+        ledger.pullUpFor(alice, _path(), question, address(token), 30);
     }
 
     function test_pullUpFor_revertsForAnybodyElse() public {

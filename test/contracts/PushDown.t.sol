@@ -56,6 +56,20 @@ contract PushDownTest is Base {
         );
     }
 
+    function test_pushDown_intoASetEmitsNothingElse() public {
+        (QuestionId low, QuestionId high) = _askPair(2, 3);
+        _pushDown(alice, _path(), low, 5);
+        vm.recordLogs();
+        _pushDown(alice, _path(low, 0), high, 5);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        vm.assertEq(logs.length, 5, "a burn, three children, the push-down");
+        _assertTransfer(logs[0], alice, address(0), _path(low, 0), 5);
+        for (uint256 outcome = 0; outcome < 3; ++outcome) {
+            _assertTransfer(logs[1 + outcome], address(0), alice, _path(low, 0, high, outcome), 5);
+        }
+        vm.assertEq(logs[4].topics[0], IMultiverse.PushDown.selector, "push-down last");
+    }
+
     function test_pushDown_writesOnceWhateverTheNumberOfOutcomes() public {
         uint8[4] memory sizes = [2, 3, 64, 254];
         for (uint256 i = 0; i < sizes.length; ++i) {

@@ -144,6 +144,23 @@ contract TokensTest is Base {
         vm.assertEq(token.allowance(owner, address(ledger)), 100, "allowance");
     }
 
+    function test_selfPermit_takesNoAllowanceFromATokenThatDoesNotSay() public {
+        OddAllowanceToken odd = new OddAllowanceToken();
+        bytes memory word = abi.encode(type(uint256).max);
+        bytes memory failed = abi.encodeWithSelector(IMultiverse.PermitFailed.selector, odd, "");
+        odd.set(false, word);
+        _expect(failed);
+        ledger.selfPermit(address(odd), 1, block.timestamp, 27, 0, 0);
+        assembly ("memory-safe") {
+            mstore(word, 31)
+        }
+        odd.set(true, word);
+        _expect(failed);
+        ledger.selfPermit(address(odd), 1, block.timestamp, 27, 0, 0);
+        odd.set(true, abi.encode(uint256(1)));
+        ledger.selfPermit(address(odd), 1, block.timestamp, 27, 0, 0);
+    }
+
     function test_selfPermit_revertsWhenTheAllowanceIsNotThere() public {
         (address owner, bytes memory permit) = _permit(100, block.timestamp - 1);
         bytes memory reason = abi.encodeWithSignature("ERC2612ExpiredSignature(uint256)", block.timestamp - 1);
@@ -222,5 +239,26 @@ contract Observer {
     function look() external {
         supply = ledger.multiverseMap(verse, address(token), owner);
         collateral = token.balanceOf(address(ledger));
+    }
+}
+
+/// @notice Knows no permit, and answers with what it is told when asked for an allowance.
+contract OddAllowanceToken {
+    bool private _ok;
+    bytes private _answer;
+
+    function set(bool ok, bytes calldata answer) external {
+        (_ok, _answer) = (ok, answer);
+    }
+
+    function allowance(address, address) external view {
+        bool ok = _ok;
+        bytes memory answer = _answer;
+        assembly ("memory-safe") {
+            if ok {
+                return(add(answer, 32), mload(answer))
+            }
+            revert(add(answer, 32), mload(answer))
+        }
     }
 }

@@ -148,6 +148,14 @@ contract WorldsTest is Base {
         notebook.updateProbabilities(parent, low, revised);
     }
 
+    function test_updateProbabilities_revertsOnceTheFirstOutcomeWon() public {
+        _report(keeper, _path(), low, _worlds(1));
+        _narrow(low, 1);
+        _expect(abi.encodeWithSelector(IWorlds.AlreadyResolved.selector, low));
+        vm.prank(keeper);
+        notebook.updateProbabilities(ROOT, low, _probabilities(1e17));
+    }
+
     function test_updateProbabilities_revertsForBadInput() public {
         _report(keeper, _path(), low, _worlds(1));
         vm.startPrank(keeper);

@@ -235,7 +235,18 @@ contract CommitteeOracleTest is OracleBase {
 
     /// @notice Wherever the stranger's address sorts among the members.
     function test_fuzz_settle_revertsOnAStranger(uint256 privateKey) public {
-        privateKey = _bound(privateKey, 1000, 1e9);
+        _expectStranger(_bound(privateKey, 1000, 1e9));
+    }
+
+    function test_settle_revertsOnAStrangerBeforeAndAfterAllMembers() public {
+        uint256 privateKey = 1000;
+        while (vm.addr(privateKey) > members[0]) ++privateKey;
+        _expectStranger(privateKey);
+        while (vm.addr(privateKey) < members[4]) ++privateKey;
+        _expectStranger(privateKey);
+    }
+
+    function _expectStranger(uint256 privateKey) private {
         address stranger = vm.addr(privateKey);
         ICommitteeOracle.Proof memory proof = ICommitteeOracle.Proof(2, new address[](6), new bytes[](6));
         bytes32 hash = committee.digest(question, 2);

@@ -9,6 +9,16 @@ import { QuestionId } from "../../../contracts/types/QuestionId.sol";
 import { QuestionKey } from "../../../contracts/types/QuestionKey.sol";
 import { OracleBase } from "./utils/OracleBase.sol";
 
+/// @notice Reverts with what another feed would answer.
+contract RevertingFeed {
+    fallback() external {
+        bytes memory round = abi.encode(uint256(1), int256(500), uint256(1), block.timestamp, uint256(1));
+        assembly ("memory-safe") {
+            revert(add(round, 32), mload(round))
+        }
+    }
+}
+
 /// @notice Answers `getRoundData` with the same bytes, whatever the round.
 contract OddFeed {
     bytes private _answer;
@@ -263,6 +273,19 @@ contract PriceOracleTest is OracleBase {
         _use(changed);
         _expect(abi.encodeWithSelector(IPriceOracle.RoundMissing.selector, address(odd), _round(1, 2)));
         _settle(_round(1, 2));
+    }
+
+    function test_settle_revertsOnAFeedThatRevertsWithARound() public {
+        IPriceOracle.Terms memory changed = _terms();
+        changed.feed = address(new RevertingFeed());
+        _use(changed);
+        _expect(abi.encodeWithSelector(IPriceOracle.RoundMissing.selector, changed.feed, _round(1, 2)));
+        _settle(_round(1, 2));
+    }
+
+    function test_status_isSettledWhenTheFirstOutcomeWon() public {
+        vm.assertEq(_settle(_boundary(500, 0)), 1, "below all thresholds");
+        _assertStatus(prices, question, IOracle.Status.Settled, "settled");
     }
 
     function test_settle_revertsOnAFeedThatSaysTheSameOfEveryRound() public {
