@@ -190,7 +190,7 @@ describe('a question asked, split, traded, answered and redeemed with the comman
     let verse = await json<VerseJson>(`verse ${path}`)
     while (verse.world === null) verse = await json<VerseJson>(`verse ${path}`)
     expect(verse).toMatchObject({ probability: '0.35', live: true })
-    expect(verse.world).toMatchObject({ trit: 0, verdict: 'ran' })
+    expect(verse.world).toMatchObject({ trit: 0, verdict: 'verified' })
     expect(Number(verse.world.cost)).toBeCloseTo(0.75, 6)
   })
 
@@ -284,7 +284,7 @@ describe("a question of one's own, answered by its asker", () => {
     const listed = worldsOutput.parse(await json('worlds')).worlds
     const own = listed.filter((world) => world.question === asked.question)
     expect(own.map(({ label, provider, verdict }) => [label, provider, verdict])).toEqual(
-      ['open', 'quota', 'seasons'].map((label) => [label, 'quickjs', 'ran']),
+      ['open', 'quota', 'seasons'].map((label) => [label, 'quickjs', 'verified']),
     )
     for (const { world } of own) expect(world).toMatch(/^world-/)
 
