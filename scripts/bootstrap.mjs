@@ -257,8 +257,16 @@ function channels(args, env) {
     env.KEEPER_PASSPHRASE_FD,
   ]
   const stdio = ['inherit', 'inherit', 'inherit']
-  for (const text of told)
-    if (/^\d{1,3}$/.test(text ?? '') && isOpen(Number(text))) stdio[Number(text)] = 'inherit'
+  for (const text of told) {
+    // What is no number, the program itself has an answer to.
+    if (!/^\d{1,3}$/.test(text ?? '')) continue
+    if (!isOpen(Number(text)))
+      throw new SetupError(
+        'PASSPHRASE_UNREADABLE',
+        `nothing was given on file descriptor ${text}; \`npm run\` passes none on under some Nodes: call cli/multiverse.mjs itself`,
+      )
+    stdio[Number(text)] = 'inherit'
+  }
   return [...Array.from(stdio, (each) => each ?? 'ignore'), 'ipc']
 }
 

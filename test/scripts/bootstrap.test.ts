@@ -95,3 +95,12 @@ test.each([
   ])
   expect(stdout).toBe('the passphrase true\n')
 })
+
+test('a descriptor that nothing was given on is named at once', async () => {
+  await withPackages()
+  await symlink(join(root, 'artifacts'), join(clone, 'artifacts'))
+  await writeFile(join(clone, 'program.ts'), '')
+  const { code, stderr } = await bootstrap(['program.ts', '--passphrase-fd', '99'])
+  expect(stderr).toMatch(/^error PASSPHRASE_UNREADABLE: nothing was given on file descriptor 99/m)
+  expect(code).toBe(1)
+})
