@@ -35,16 +35,8 @@ export async function getVerses(
   client: ReadClient,
   { lens, paths }: OnLens & { paths: readonly Path[] },
 ): Promise<readonly VerseView[]> {
-  try {
-    return await readContract(client, {
-      address: lens,
-      abi,
-      functionName: 'verses',
-      args: [paths as Answer[][]],
-    })
-  } catch (error) {
-    throw contractError(error)
-  }
+  const args = [paths as Answer[][]] as const
+  return named(readContract(client, { address: lens, abi, functionName: 'verses', args }))
 }
 
 /**
@@ -60,16 +52,8 @@ export async function getBalances(
     tokens,
   }: OnLens & { owner: Address; paths: readonly Path[]; tokens: readonly Address[] },
 ): Promise<readonly (readonly bigint[])[]> {
-  try {
-    return await readContract(client, {
-      address: lens,
-      abi,
-      functionName: 'balances',
-      args: [owner, paths as Answer[][], tokens],
-    })
-  } catch (error) {
-    throw contractError(error)
-  }
+  const args = [owner, paths as Answer[][], tokens] as const
+  return named(readContract(client, { address: lens, abi, functionName: 'balances', args }))
 }
 
 /**
@@ -86,13 +70,14 @@ export async function getPullUps(
     tokens,
   }: OnLens & { owner: Address; paths: readonly Path[]; tokens: readonly Address[] },
 ): Promise<readonly PossiblePullUp[]> {
+  const args = [owner, paths as Answer[][], tokens] as const
+  return named(readContract(client, { address: lens, abi, functionName: 'pullUps', args }))
+}
+
+/** The answer, or the contract's error by its name. */
+async function named<T>(answer: Promise<T>): Promise<T> {
   try {
-    return await readContract(client, {
-      address: lens,
-      abi,
-      functionName: 'pullUps',
-      args: [owner, paths as Answer[][], tokens],
-    })
+    return await answer
   } catch (error) {
     throw contractError(error)
   }

@@ -4,7 +4,7 @@ import { examples } from '../help.ts'
 import type { Registry } from '../registry.ts'
 import { providerStatusVerb } from '../verbs/provider.ts'
 import { verseSelectVerb } from '../verbs/select.ts'
-import { type NamedView, type ViewOptions, viewVerb } from '../verbs/views.ts'
+import { type View, type ViewOptions, viewVerb } from '../verbs/views.ts'
 import type { CommonOptions } from '../context.ts'
 import { modes } from '../../providers/select.ts'
 
@@ -12,7 +12,7 @@ const SCOPES = ['registry', 'pipeline', 'branch'] as const
 type Scope = (typeof SCOPES)[number]
 
 /** The seeds' commands that look, under the seeds' names. */
-const VIEWS: readonly NamedView[] = [
+const VIEWS: readonly (View & { name: string; description: string })[] = [
   {
     name: 'providers-list',
     description: 'list the providers and what their trits come to',
@@ -112,10 +112,8 @@ export function registerProviderCommands({ verb, finish }: Registry): void {
     .action(async (mode: string, options: CommonOptions) => finish(verseSelectVerb(mode), options))
 }
 
-function auditView(scope: Scope | undefined): NamedView {
+function auditView(scope: Scope | undefined): View {
   return {
-    name: 'gf3-audit',
-    description: '',
     sql: `FROM gf3_audit${scope === undefined ? '' : ` WHERE scope = '${scope}'`}`,
     verdict(rows) {
       const violated = rows.filter(({ conserved }) => conserved === false)

@@ -7,10 +7,8 @@ import { plain, type Result, table } from '../output.ts'
 
 export type ViewOptions = CommonOptions & { csv?: boolean; parquet?: string }
 
-/** A question to the analytics that has a name. */
-export type NamedView = {
-  name: string
-  description: string
+/** A question to the analytics. */
+export type View = {
   sql: string
   /** One line below the rows, and whether what they say is as it should be. */
   verdict?: (rows: Row[]) => { line: string; holds: boolean }
@@ -24,7 +22,7 @@ export type Row = Record<string, SqlOutput['rows'][number][number]>
  * @throws NO_STACK, USAGE
  */
 export async function viewVerb(
-  { sql, verdict }: NamedView,
+  { sql, verdict }: View,
   options: ViewOptions,
 ): Promise<Result<SqlOutput | null>> {
   const formats = [options.json, options.csv, options.parquet !== undefined].filter(Boolean)

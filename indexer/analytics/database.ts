@@ -25,9 +25,8 @@ export type Database = {
 }
 
 const MIGRATIONS = new URL('migrations/', import.meta.url)
-const VIEWS = new URL('views.sql', import.meta.url)
-/** More views and macros: applied in the order of their names, as later ones use earlier ones. */
-const MORE_VIEWS = new URL('views/', import.meta.url)
+/** Views and macros: applied in the order of their names, as later ones use earlier ones. */
+const VIEWS = new URL('views/', import.meta.url)
 
 /** Statements can reach no file, no network, no extension and none of these settings, once they are locked. */
 const LOCKDOWN = `
@@ -123,9 +122,8 @@ async function migrate(tx: Transaction): Promise<void> {
     await tx.run(await readFile(new URL(name, MIGRATIONS), 'utf8'))
     await tx.run("INSERT INTO schema_migrations VALUES ($1, now() AT TIME ZONE 'UTC')", [index + 1])
   }
-  await tx.run(await readFile(VIEWS, 'utf8'))
-  for (const name of (await readdir(MORE_VIEWS)).toSorted())
-    await tx.run(await readFile(new URL(name, MORE_VIEWS), 'utf8'))
+  for (const name of (await readdir(VIEWS)).toSorted())
+    await tx.run(await readFile(new URL(name, VIEWS), 'utf8'))
 }
 
 async function adopt(tx: Transaction, deployment: Deployment): Promise<void> {

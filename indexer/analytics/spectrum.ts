@@ -1,5 +1,6 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { spectralWev } from '../../sdk/wev.ts'
 
 /** What the eigenvalues of an undirected graph say about walking on it. Steps and values have no unit. */
 export type Spectrum = {
@@ -55,7 +56,7 @@ export function spectrum(count: number, edges: readonly (readonly [number, numbe
     gap,
     isRamanujan: isRegular && degree > 0 ? isRamanujan(values, degree) : null,
     mixingSteps: mixingSteps(adjacency, degrees),
-    priceOfAnarchy: gap > EPSILON ? 1 + 1 / gap : null,
+    priceOfAnarchy: spectralWev(gap > EPSILON ? gap : 0).priceOfAnarchy,
   }
 }
 

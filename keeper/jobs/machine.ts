@@ -1,5 +1,5 @@
-/** The steps of a partition, in order. Each is intended before its effect and done after it. */
-export const STEPS = [
+/** The steps that make worlds and learn from them, none of which touches the chain. */
+export const WORLD_STEPS = [
   /** Find the spec that matches the question's hash. */
   'spec',
   /** Choose the providers that serve what the spec needs. */
@@ -16,6 +16,12 @@ export const STEPS = [
   'optimize',
   /** Do every lane again in another process, and choose the winner among those that hold. */
   'verify',
+] as const
+export type WorldStep = (typeof WORLD_STEPS)[number]
+
+/** The steps of a partition, in order. Each is intended before its effect and done after it. */
+export const STEPS = [
+  ...WORLD_STEPS,
   /** Post the partition's report. */
   'report',
   /** Decide to answer with the pipeline's winner. */

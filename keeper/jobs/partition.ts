@@ -15,9 +15,9 @@ import type { Mined, Sender } from '../tx/send.ts'
 import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
 import { balancesOf, laneVerses, requireClosed } from './lanes.ts'
-import { type Plan, plan, type Progress, type StepName } from './machine.ts'
+import { type Plan, plan, type Progress, type StepName, type WorldStep } from './machine.ts'
 import { failure } from './outcome.ts'
-import { doneOf, isWorldStep, type Pipeline, type WorldStep } from './pipeline.ts'
+import { doneOf, isWorldStep, type Pipeline } from './pipeline.ts'
 import {
   reportCall,
   type ReportedWorld,

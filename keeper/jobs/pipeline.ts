@@ -13,21 +13,8 @@ import type {
 } from '../store/partitions.ts'
 import type { SpecStore } from '../store/specs.ts'
 import type { Lanes } from './lanes.ts'
-import { planWorlds, STEPS, type StepName } from './machine.ts'
+import { planWorlds, STEPS, type StepName, WORLD_STEPS, type WorldStep } from './machine.ts'
 import type { Executed, Worlds } from './worlds.ts'
-
-/** The steps that make worlds and learn from them, none of which touches the chain. */
-export const WORLD_STEPS = [
-  'spec',
-  'plan',
-  'base',
-  'snapshot',
-  'branch',
-  'execute',
-  'optimize',
-  'verify',
-] as const
-export type WorldStep = (typeof WORLD_STEPS)[number]
 
 /** The pipeline of a partition: branch, execute, optimise, verify. */
 export type Pipeline = {

@@ -35,3 +35,48 @@ CREATE OR REPLACE VIEW world_runtime_resolutions AS
 SELECT resolution_id, len(verses) AS verses, winning_verse, oracle_source, wev_extracted, pull_up_time_ms, resolved_at
 FROM verse_resolutions
 ORDER BY resolved_at DESC, resolution_id;
+
+-- WEV extraction over time.
+CREATE OR REPLACE VIEW wev_analytics AS
+SELECT date_trunc('day', resolved_at) AS day, count(*) AS resolutions, sum(wev_extracted) AS wev,
+       avg(wev_extracted) AS avg_wev,
+       sum(sum(wev_extracted)) OVER (ORDER BY date_trunc('day', resolved_at)) AS cumulative
+FROM verse_resolutions
+GROUP BY 1
+ORDER BY 1;
+
+CREATE OR REPLACE VIEW providers_list AS
+SELECT provider_id, name, trit,
+       gf3_role(trit) AS role, status
+FROM runtime_providers
+ORDER BY trit DESC, provider_id;
+
+-- Which bundles of trits sum to 0 mod 3.
+CREATE OR REPLACE VIEW gf3_audit AS
+WITH scopes AS (
+  SELECT 'registry' AS scope, 'runtime_providers' AS id, sum(trit) AS s, count(*) AS n,
+         count(*) FILTER (trit = 1) AS plus, count(*) FILTER (trit = 0) AS zero, count(*) FILTER (trit = -1) AS minus
+  FROM runtime_providers
+  UNION ALL
+  -- A lane's trits are those of the distinct providers that succeeded in it, whatever the number of their calls.
+  SELECT 'pipeline', lane.verse_id, sum(p.trit), count(*), count(*) FILTER (p.trit = 1),
+         count(*) FILTER (p.trit = 0), count(*) FILTER (p.trit = -1)
+  FROM (
+    SELECT DISTINCT verse_id, provider_id FROM provider_invocations
+    WHERE verse_id IS NOT NULL AND json_extract(output_result, '$.error.code') IS NULL
+  ) lane
+  JOIN runtime_providers p USING (provider_id)
+  GROUP BY 2
+  UNION ALL
+  SELECT 'branch', b.branch_id, sum(e.trit), count(*), count(*) FILTER (e.trit = 1), count(*) FILTER (e.trit = 0),
+         count(*) FILTER (e.trit = -1)
+  FROM (
+    SELECT branch_id, unnest(child_entity_ids) AS cid FROM world_branches WHERE branch_type = 'push_down'
+  ) b
+  JOIN world_runtime_entities e ON e.entity_id = b.cid
+  GROUP BY 2
+)
+SELECT scope, id, s, gf3_residue(s) AS residue, s % 3 = 0 AS conserved, n, plus, zero, minus,
+       (plus = minus AND zero >= 1) AS balanced
+FROM scopes
+ORDER BY 1, 2;
