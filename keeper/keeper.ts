@@ -1,4 +1,5 @@
 import type { LocalAccount } from 'viem'
+import { listProviders } from '../providers/registry.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { networkOf, pollMsOf } from '../sdk/networks.ts'
@@ -50,6 +51,8 @@ export type KeeperOptions = {
   log: Log
   /** Opens the providers that it is configured with; by default those of the registry. */
   open?: typeof openBackends
+  /** Where the registry looks for vendors' credentials; by default nowhere. */
+  env?: Readonly<Record<string, string | undefined>>
 }
 
 /** Blocks remembered, to tell how far a reorganisation goes back. */
@@ -102,7 +105,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       if (!error.isRetryable) throw error
     })
     // The database takes longest, so all that does not need it is opened meanwhile.
-    const [opening, providing] = await Promise.allSettled([
+    const [opening, providing, listing] = await Promise.allSettled([
       config.databaseUrl === null
         ? openFolder(paths.keeper, log)
         : openServer(config.databaseUrl, log),
@@ -111,11 +114,13 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         folder: paths.worlds,
         limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
       }),
+      listProviders(options.env ?? {}, undefined, 'glance'),
     ])
     if (opening.status === 'fulfilled') open.push(() => opening.value.close())
     if (providing.status === 'fulfilled') open.push(() => providing.value.shutdown())
     if (opening.status === 'rejected') throw opening.reason
     if (providing.status === 'rejected') throw providing.reason
+    if (listing.status === 'rejected') throw listing.reason
     const db = opening.value
     await migrate(db)
     const identity = await openIdentity(db, deployment)
@@ -127,6 +132,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const verses = createVerseIndex()
     const providers = await employ(providing.value, {
       write: journal.defer,
+      known: listing.value,
       verses,
       warmWorlds: config.warmWorlds,
       onCreated: (provider, start, ms) => metrics.created(provider, start, ms),

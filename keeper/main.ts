@@ -22,6 +22,7 @@ try {
     account,
     onFatal: (error) => void die(error),
     log: createLog(config.logLevel),
+    env: process.env,
   })
   // Told to end while it starts, it ends when it has started.
   onStop(async () => (await starting).stop(), STOP_MS)

@@ -4,17 +4,15 @@ import type { Hex } from 'viem'
 import type { Optimizer } from '../providers/grpo/provider.ts'
 import { createGate } from '../providers/host/gate.ts'
 import { journalled } from '../providers/invocation.ts'
-import type { Limits, LinkConfig, WorldRuntimeProvider } from '../providers/provider.ts'
+import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
 import { createOptimizer, createProvider, createVerifier } from '../providers/registry.ts'
 import type { Verifier } from '../providers/replay/provider.ts'
 import { LOCAL_ROLES } from '../providers/select.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
+import { COMPONENT, introduce, type KnownProvider } from './introductions.ts'
 import type { VerseIndex } from './jobs/verses.ts'
 import { createWarmWorlds, type WarmWorlds } from './warm.ts'
-
-/** On whose behalf worlds run: the keeper's links are their rights. */
-export const COMPONENT = 'keeper'
 
 /** Time that a verifier gives a step, in the limits that the step had: a busy machine must not make a liar of a world. */
 const PATIENCE = 4
@@ -99,6 +97,8 @@ export async function employ(
   { worlds: raw, verifier, limits, optimizerDir }: Backends,
   options: {
     write: (event: JournalEvent) => void
+    /** Every provider that the registry knows, as it is on this machine. */
+    known: readonly KnownProvider[]
     verses: VerseIndex
     /** Worlds kept ready of each backend that boots slowly. */
     warmWorlds: number
@@ -136,11 +136,8 @@ export async function employ(
     await optimizer.init({ dataDir: optimizerDir })
     return optimizer
   }
-  const introductions: JournalEvent[] = []
-  for (const provider of raw) introductions.push(...(await introduce(provider)))
-  introductions.push(...(await introduce(verifier)))
   const optimizer = await openOptimizer(raw[0]!)
-  introductions.push(...(await introduce(optimizer)))
+  const introductions = await introduce([...raw, verifier, optimizer], options.known)
   await optimizer.shutdown()
 
   return {
@@ -168,29 +165,3 @@ export async function employ(
 
 /** A fresh world of the others is there within milliseconds. */
 const BOOTS_SLOWLY = ['gvisor', 'microvm']
-
-/** Links the keeper to a provider, so that it may use it. Gives what the journal should say of both. */
-async function introduce(provider: WorldRuntimeProvider): Promise<JournalEvent[]> {
-  const { id, name, trit } = provider
-  const link: LinkConfig = { source: COMPONENT, target: id, name: 'default', config: {} }
-  await provider.receiveLinkConfig(link)
-  return [
-    {
-      kind: 'provider.registered',
-      providerId: id,
-      name,
-      trit,
-      capabilities: { ...provider.capabilities() },
-      apiEndpoint: null,
-      authMethod: null,
-      status: 'available',
-    },
-    {
-      kind: 'link.put',
-      linkId: `${COMPONENT}-${id}-default`,
-      sourceComponent: COMPONENT,
-      targetProvider: id,
-      linkConfig: {},
-    },
-  ]
-}

@@ -1,5 +1,6 @@
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { Optimizer } from './grpo/provider.ts'
+import { locate } from './host/commands.ts'
 import type { WorldRuntimeProvider } from './provider.ts'
 import type { ReplayOptions, Verifier } from './replay/provider.ts'
 import { type ProviderRow, ROSTER } from './roster.ts'
@@ -52,32 +53,47 @@ export async function createVerifier(id: string, on: ReplayOptions): Promise<Ver
   return choose(verifiers, id)(on)
 }
 
-/** Whether a provider can be used on this machine now; `reason` is one line, empty when it can. */
-export type Status = { status: 'available' | 'no-credentials' | 'unavailable'; reason: string }
-
 /**
- * What can be used here: local providers that have what they need, remote ones never without credentials.
- * @param env where credentials are looked for
+ * Whether a provider can be used on this machine now; `reason` is one line, empty when it can. What is `installed` has all its
+ * programs here, but was not made to prove that they work.
  */
+export type Status = {
+  status: 'available' | 'installed' | 'no-credentials' | 'unavailable'
+  reason: string
+}
+
+/** How hard to look: engines that boot slowly prove themselves by running something, at a glance only by being there. */
+export type Look = 'proof' | 'glance'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** What can be used here: local providers that have what they need, remote ones never without credentials. */
 async function statusOf(
   { id, kind, credentials }: ProviderRow,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
+  look: Look,
 ): Promise<Status> {
   const missing = credentials.filter((name) => !env[name])
   if (missing.length > 0)
     return { status: 'no-credentials', reason: `${missing.join(' and ')} not set` }
   if (kind === 'remote') return { status: 'unavailable', reason: `${id} has no adapter here` }
-  const reason = await faultOf(id)
-  return reason === null ? { status: 'available', reason: '' } : { status: 'unavailable', reason }
+  const isProven = look === 'proof' || !Object.hasOwn(presence, id)
+  const reason = isProven ? await faultOf(id) : await presence[id]!()
+  if (reason !== null) return { status: 'unavailable', reason }
+  return isProven
+    ? { status: 'available', reason: '' }
+    : { status: 'installed', reason: 'its programs are here; nothing has run in them' }
 }
 
 /**
  * The registry: every provider that is known, and whether it can be used now.
+ * @param env where credentials are looked for
  * @throws UNKNOWN_PROVIDER when `ids` names one that is not known
  */
 export async function listProviders(
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
   ids: readonly string[] = ROSTER.map((row) => row.id),
+  look: Look = 'proof',
 ): Promise<(ProviderRow & Status)[]> {
   return Promise.all(
     ids.map(async (id) => {
@@ -87,9 +103,18 @@ export async function listProviders(
           id,
           ROSTER.map((each) => each.id),
         )
-      return { ...row, ...(await statusOf(row, env)) }
+      return { ...row, ...(await statusOf(row, env, look)) }
     }),
   )
+}
+
+/** Why the programs of an engine that takes long to prove itself are not here; null when they are. */
+const presence: Readonly<Record<string, () => Promise<string | null>>> = {
+  gvisor: async () => ((await locate('runsc')) === null ? 'there is no runsc' : null),
+  microvm: async () => {
+    const { engines, faults } = await (await import('./microvm/engines.ts')).findEngines({})
+    return engines.length === 0 ? faults.join('; ') : null
+  },
 }
 
 /** Why a local provider cannot run here; null when it can. */

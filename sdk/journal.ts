@@ -26,6 +26,10 @@ const events = [
     apiEndpoint: z.string().nullable(),
     authMethod: z.string().nullable(),
     status: z.string(),
+    /** Why it is in that status, in one line; empty when there is nothing to say. */
+    reason: z.string().default(''),
+    /** What its vendor says of it. Nobody here measured any of it. */
+    declared: json.default({}),
   }),
   z.strictObject({
     /** One call of a provider's operation; a branch writes one for each child. */

@@ -259,7 +259,11 @@ export const providerOutput = z.strictObject({
   name: z.string(),
   trit: z.int().nullable(),
   status: z.string(),
+  /** Why it is in that status; empty when there is nothing to say. */
+  reason: z.string(),
   capabilities: z.json(),
+  /** What its vendor says of it, measured by nobody here. */
+  declared: z.json(),
   endpoint: z.string().nullable(),
   auth: z.string().nullable(),
   calls: z.int(),

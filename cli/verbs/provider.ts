@@ -11,8 +11,9 @@ const PROVIDER = `
     'id', p.provider_id, 'name', p.name, 'trit', p.trit, 'status', p.status, 'capabilities', p.capabilities,
     'endpoint', p.api_endpoint, 'auth', p.auth_method,
     'calls', coalesce(c.calls, 0), 'failed', coalesce(c.failed, 0), 'p95', c.p95, 'lastCall', c.last::VARCHAR,
-    'links', coalesce(l.links, [])) AS document
+    'links', coalesce(l.links, []), 'reason', d.reason, 'declared', d.declared) AS document
   FROM runtime_providers p
+  JOIN provider_declared d USING (provider_id)
   LEFT JOIN (
     SELECT provider_id, count(*) AS calls, max(invoked_at) AS last, quantile_cont(latency_ms, 0.95) AS p95,
            count(*) FILTER (json_extract(output_result, '$.error') IS NOT NULL) AS failed
@@ -47,14 +48,15 @@ export async function providerStatusVerb(
 }
 
 function describe(provider: ProviderOutput): string {
-  const { calls, failed, p95, lastCall, links } = provider
+  const { calls, failed, p95, lastCall, links, reason, declared } = provider
   return table([
     ['provider', `${provider.id} (${provider.name})`],
-    ['status', provider.status],
+    ['status', reason === '' ? provider.status : `${provider.status}: ${plain(reason)}`],
     ['trit', provider.trit === null ? 'none' : signed(provider.trit)],
     ['endpoint', provider.endpoint ?? 'this machine'],
     ['credentials', provider.auth ?? 'none needed'],
     ['capabilities', JSON.stringify(provider.capabilities)],
+    ['declared', JSON.stringify(declared)],
     ['calls', `${calls}, ${failed} failed`],
     ['95th percentile', p95 === null ? '' : `${p95.toFixed(1)} ms`],
     ['last call', lastCall ?? 'never'],

@@ -1,7 +1,7 @@
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { hashValue } from '../../providers/replay/lane.ts'
 import { programCode, type Spec } from '../../sdk/spec.ts'
-import { COMPONENT } from '../providers.ts'
+import { COMPONENT } from '../introductions.ts'
 import type { WorldOutcome } from '../store/partitions.ts'
 import { costOf, programFault } from './outcome.ts'
 

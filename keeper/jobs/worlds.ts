@@ -5,7 +5,8 @@ import { childVerse, removeAnswer, ROOT, verseId } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import type { Spec } from '../../sdk/spec.ts'
 import { errorFields, type Log } from '../log.ts'
-import { COMPONENT, type Providers } from '../providers.ts'
+import { COMPONENT } from '../introductions.ts'
+import type { Providers } from '../providers.ts'
 import type {
   PartitionRecord,
   PartitionStore,

@@ -171,6 +171,32 @@ test('the seeds\u2019 tables have the seeds\u2019 columns, defaults and checks',
   ).rejects.toThrow('foreign key')
 })
 
+test('a provider that nobody works with has its row, its reason and its declared figures', async () => {
+  const [first] = await recorded()
+  const events: JournalEvent[] = ['no-credentials', 'available'].map((status) => ({
+    kind: 'provider.registered',
+    providerId: 'modal',
+    name: 'Modal',
+    trit: 1,
+    capabilities: {},
+    apiEndpoint: null,
+    authMethod: 'token',
+    status,
+    reason: status === 'available' ? '' : 'MODAL_TOKEN_ID not set',
+    declared: { coldStartMs: '<1000' },
+  }))
+  let served = [{ ...first!, event: events[0]! }]
+  const reader = createJournalReader({ url: await serve(() => served), database })
+  await reader.poll()
+  const seen = 'SELECT status, reason, declared->>$$coldStartMs$$ AS start FROM provider_declared'
+  expect(await rows(seen)).toEqual([
+    { status: 'no-credentials', reason: 'MODAL_TOKEN_ID not set', start: '<1000' },
+  ])
+  served = [...served, { ...first!, seq: first!.seq + 1, event: events[1]! }]
+  await reader.poll()
+  expect(await rows(seen)).toEqual([{ status: 'available', reason: '', start: '<1000' }])
+})
+
 test('any number of keepers, each with its own cursor and links', async () => {
   const entries = await recorded()
   const others = entries.map((entry) => ({ ...entry, keeperId: 'another' })).slice(0, 2)

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { type Hex, zeroHash } from 'viem'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { ROSTER } from '../../providers/roster.ts'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { ask, narrow, pullUp } from '../../sdk/actions.ts'
 import { childVerse, type Path, ROOT, verseId } from '../../sdk/ids.ts'
@@ -113,6 +114,29 @@ test('runs a world in each verse and reports what they came to', async () => {
   expect(wev).toMatchObject({ wevRatio: '333333333333333333', wevAbs: `${WAD}`, isInverted: false })
   const reports = await eventsOf('partition.reported', question)
   expect(reports.map(({ txHash }) => txHash)).toEqual([partition.reportTx])
+})
+
+test('tells its journal of every provider there is, and links those that it works with', async () => {
+  const events = (await keeper.journal()).map(({ event }) => event)
+  const registered = events.filter((event) => event.kind === 'provider.registered')
+  expect(registered.map(({ providerId }) => providerId).toSorted()).toEqual(
+    ROSTER.map(({ id }) => id).toSorted(),
+  )
+  const statusOf = Object.fromEntries(registered.map((row) => [row.providerId, row.status]))
+  for (const id of ['quickjs', 'grpo', 'replay', 'evm']) expect(statusOf[id]).toBe('available')
+  for (const row of ROSTER.filter(({ kind }) => kind === 'remote'))
+    expect(registered.find(({ providerId }) => providerId === row.id)).toMatchObject({
+      name: row.name,
+      trit: row.trit,
+      status: 'no-credentials',
+      capabilities: row.capabilities,
+      apiEndpoint: row.apiEndpoint,
+      authMethod: row.authMethod,
+      reason: expect.stringMatching(/ not set$/) as string,
+      declared: row.declared,
+    })
+  const links = events.filter((event) => event.kind === 'link.put')
+  expect(links.map(({ targetProvider }) => targetProvider)).toEqual(['quickjs', 'replay', 'grpo'])
 })
 
 test.each(['nash', 'optimal', 'chaos'])(

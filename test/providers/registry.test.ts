@@ -152,6 +152,10 @@ describe('the registry', () => {
       grpo: 'available',
       replay: 'available',
     })
+    // At a glance, engines are not made to prove themselves: nothing is run in them.
+    const [gvisor, microvm] = await listProviders({}, ['gvisor', 'microvm'], 'glance')
+    for (const engine of [gvisor, microvm])
+      expect(['installed', 'unavailable']).toContain(engine?.status)
     await expect(listProviders({}, ['nobody'])).rejects.toMatchObject({ code: 'UNKNOWN_PROVIDER' })
   })
 })

@@ -30,6 +30,17 @@ FROM placed a
 JOIN placed b ON a.entity_id < b.entity_id
 ORDER BY world_from, world_to;
 
+-- Why each provider is in its status, and the figures that its vendor declares, as the last keeper to start said. Nobody here
+-- measured any of them: what was measured is in `provider_latency`.
+CREATE OR REPLACE VIEW provider_declared AS
+SELECT p.provider_id, p.status, coalesce(j.event->>'reason', '') AS reason, coalesce(j.event->'declared', '{}') AS declared
+FROM runtime_providers p
+LEFT JOIN (
+  SELECT event->>'providerId' AS provider_id, arg_max(event, (written_at, seq)) AS event
+  FROM journal WHERE kind = 'provider.registered' GROUP BY 1
+) j USING (provider_id)
+ORDER BY provider_id;
+
 CREATE OR REPLACE VIEW provider_latency AS
 SELECT provider_id, operation, count(*) AS calls,
        count(*) FILTER (json_extract(output_result, '$.error') IS NOT NULL) AS failed,
