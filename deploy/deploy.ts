@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises'
-import { type Client, keccak256, type LocalAccount } from 'viem'
+import { type Address, type Client, isAddressEqual, keccak256, type LocalAccount } from 'viem'
 import {
   CONTRACTS,
   type ContractName,
@@ -11,7 +11,7 @@ import { networkOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { writeJson } from '../sdk/node/files.ts'
 import { isCodeOf } from './artifacts.ts'
-import { plannedContracts } from './contracts.ts'
+import { type Extras, isAboutLedger, type PlannedContract, plannedContracts } from './contracts.ts'
 import { createContracts } from './create.ts'
 import { assertDeployedOn, assertStart, type Provider, readChainId, readCode } from './identity.ts'
 import { openJournal } from './journal.ts'
@@ -25,6 +25,8 @@ export type DeployOptions = {
   dataDir: string
   /** Deploys the demo token too. */
   withToken: boolean
+  /** Leaves the oracles out when false. */
+  withOracles?: boolean | undefined
   /** Forgets a record of an earlier deployment in the data folder. */
   fresh?: boolean | undefined
   /** Blocks on top of the last transaction before it counts as done; the network's own number when left out. */
@@ -45,7 +47,7 @@ export type DeployOptions = {
  * NO_PROXY, START_UNKNOWN, DEPLOY_FAILED, NOT_MINED, INTERRUPTED, RPC_FAILED
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { client, dataDir, withToken } = options
+  const { client, dataDir } = options
   const provider = client as Provider
   const paths = dataPaths(dataDir)
   if (options.fresh === true)
@@ -53,15 +55,12 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   const existing = await readExisting(dataDir)
   if (existing !== undefined) {
     await assertDeployedOn(provider, existing)
-    if (!withToken || existing.addresses.token !== undefined)
-      return existing.codeHashes === undefined ? write(provider, dataDir, existing) : existing
   }
-  const planned = await plannedContracts(withToken)
-  // What is on record stays, also when it was built from other sources: a lens of these would then show another ledger.
-  const contracts = planned.filter(
-    ({ key }) =>
-      existing === undefined || (existing.addresses[key] === undefined && key !== 'lens'),
-  )
+  const { withToken, withOracles = true } = options
+  const planned = await plannedContracts({ withToken, withOracles })
+  const contracts = planned.filter((contract) => lacks(existing, contract))
+  if (existing !== undefined && contracts.length === 0)
+    return existing.codeHashes === undefined ? write(provider, dataDir, existing) : existing
   const chainId = await readChainId(provider)
   const confirmations = options.confirmations ?? networkOf(chainId).confirmations
   await mkdir(dataDir, { recursive: true })
@@ -91,13 +90,25 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   return deployment
 }
 
+/** Whether a contract is to be added to what is on record. That stays, also when it was built from other sources. */
+function lacks(existing: Deployment | undefined, contract: PlannedContract): boolean {
+  if (existing === undefined) return true
+  if (existing.addresses[contract.key] !== undefined) return false
+  // Made from these sources it would be about another ledger.
+  const [ledger] = contract.constructorArgs
+  return (
+    !isAboutLedger(contract) || isAddressEqual(ledger as Address, existing.addresses.multiverse)
+  )
+}
+
 /** The contracts of a deployment whose code on the chain is not what this build would create. */
 export async function differingContracts(
   provider: Provider,
   { addresses }: Deployment,
 ): Promise<ContractName[]> {
   const differing: ContractName[] = []
-  for (const { key, artifact } of await plannedContracts(addresses.token !== undefined)) {
+  const all: Extras = { withToken: true, withOracles: true }
+  for (const { key, artifact } of await plannedContracts(all)) {
     const address = addresses[key]
     if (address !== undefined && !isCodeOf(artifact, await readCode(provider, address)))
       differing.push(key)

@@ -1,4 +1,4 @@
-import { type Address, type Client, type Hex, size, zeroAddress } from 'viem'
+import { type Address, type Client, type Hex, hexToBytes, size, zeroAddress } from 'viem'
 import {
   estimateGas,
   estimateMaxPriorityFeePerGas,
@@ -7,7 +7,7 @@ import {
   getGasPrice,
 } from 'viem/actions'
 import { isCodeOf } from './artifacts.ts'
-import type { PlannedContract } from './contracts.ts'
+import { isAboutLedger, type PlannedContract } from './contracts.ts'
 import { answered, type Provider, readChainId, readCode } from './identity.ts'
 import { create2Calldata, PROXY_ADDRESS, PROXY_CREATION } from './proxy.ts'
 import { MultiverseError } from '../sdk/errors.ts'
@@ -73,7 +73,12 @@ export async function planDeployment(
   const steps = hasProxy ? [] : await proxySteps(client)
   for (const contract of contracts) {
     const stands = await contractStands(provider, contract)
-    const gas = stands ? 0n : await gasOf(client, contract.initCode, deployer, hasProxy)
+    const hasLedger = !isAboutLedger(contract) || steps.some(isStandingLedger)
+    const gas = stands
+      ? 0n
+      : hasLedger
+        ? await gasOf(client, contract.initCode, deployer, hasProxy)
+        : creationGas(contract)
     steps.push({ name: contract.name, address: contract.address, stands, gas, value: 0n })
   }
   const balance =
@@ -92,6 +97,10 @@ export async function planDeployment(
     cost: gas * fees.price + value,
     maxCost: gas * fees.limit + value,
   }
+}
+
+function isStandingLedger({ name, stands }: PlannedStep): boolean {
+  return name === 'Multiverse' && stands
 }
 
 /** @throws OTHER_CODE when it is not this build's contract that stands there */
@@ -119,6 +128,17 @@ async function proxySteps(client: Client): Promise<PlannedStep[]> {
       value,
     },
   ]
+}
+
+/**
+ * What creating a contract takes that would refuse to be created now, because the ledger it is about is to come first. Its
+ * constructor does next to nothing, so its size decides.
+ */
+function creationGas({ initCode, artifact }: PlannedContract): bigint {
+  const data = hexToBytes(create2Calldata(initCode))
+  const calldata = data.reduce((sum, byte) => sum + (byte === 0 ? 4n : 16n), 0n)
+  const words = BigInt(Math.ceil(size(initCode) / 32))
+  return 66_000n + calldata + words * 10n + BigInt(size(artifact.deployedBytecode)) * 200n
 }
 
 async function gasOf(

@@ -6,5 +6,9 @@ export const SOURCES = {
   Multiverse: 'contracts/Multiverse.sol',
   Worlds: 'contracts/Worlds.sol',
   MultiverseLens: 'contracts/MultiverseLens.sol',
+  OptimisticOracle: 'contracts/oracles/OptimisticOracle.sol',
+  CommitteeOracle: 'contracts/oracles/CommitteeOracle.sol',
+  RealityOracle: 'contracts/oracles/RealityOracle.sol',
+  PriceOracle: 'contracts/oracles/PriceOracle.sol',
   TestToken: 'contracts/mocks/TestToken.sol',
 } as const

@@ -12,6 +12,22 @@ const sources = [
     name: 'lensAbi',
     artifact: 'artifacts/contracts/MultiverseLens.sol/MultiverseLens.json',
   },
+  {
+    name: 'optimisticOracleAbi',
+    artifact: 'artifacts/contracts/oracles/OptimisticOracle.sol/OptimisticOracle.json',
+  },
+  {
+    name: 'committeeOracleAbi',
+    artifact: 'artifacts/contracts/oracles/CommitteeOracle.sol/CommitteeOracle.json',
+  },
+  {
+    name: 'realityOracleAbi',
+    artifact: 'artifacts/contracts/oracles/RealityOracle.sol/RealityOracle.json',
+  },
+  {
+    name: 'priceOracleAbi',
+    artifact: 'artifacts/contracts/oracles/PriceOracle.sol/PriceOracle.json',
+  },
   { name: 'tokenAbi', artifact: 'artifacts/contracts/mocks/TestToken.sol/TestToken.json' },
 ]
 

@@ -6,12 +6,21 @@ const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/) as unknown as z.ZodType<
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/) as unknown as z.ZodType<Hex, Hex>
 
 /** The contracts of a deployment. */
-export const CONTRACTS = ['multiverse', 'worlds', 'lens', 'token'] as const
+export const CONTRACTS = [
+  'multiverse',
+  'worlds',
+  'lens',
+  'optimisticOracle',
+  'committeeOracle',
+  'realityOracle',
+  'priceOracle',
+  'token',
+] as const
 export type ContractName = (typeof CONTRACTS)[number]
 
 /**
- * A deployment's identity. `token` is the demo ERC-20 and is there on local chains and where it was asked for; `lens` is missing
- * in records from before there was one.
+ * A deployment's identity. `token` is the demo ERC-20 and is there on local chains and where it was asked for; `lens` and the
+ * oracles are missing in records from before there were any, and the oracles where they were not wanted.
  */
 export const deploymentSchema = z.strictObject({
   version: z.literal(1),
@@ -20,6 +29,10 @@ export const deploymentSchema = z.strictObject({
     multiverse: address,
     worlds: address,
     lens: address.optional(),
+    optimisticOracle: address.optional(),
+    committeeOracle: address.optional(),
+    realityOracle: address.optional(),
+    priceOracle: address.optional(),
     token: address.optional(),
   }),
   /**
@@ -31,6 +44,10 @@ export const deploymentSchema = z.strictObject({
       multiverse: hash,
       worlds: hash,
       lens: hash.optional(),
+      optimisticOracle: hash.optional(),
+      committeeOracle: hash.optional(),
+      realityOracle: hash.optional(),
+      priceOracle: hash.optional(),
       token: hash.optional(),
     })
     .optional(),

@@ -67,6 +67,8 @@ export const specSchema = z
     needs: z.strictObject({ parallel: z.boolean(), optimize: z.boolean(), verify: z.boolean() }),
     /** Where the answer comes from. */
     outcome: outcomeSource,
+    /** The oracle contract's parameters, ABI-encoded: those whose hash the question binds. Whoever settles it needs them. */
+    terms: z.templateLiteral(['0x', z.string().regex(/^([0-9a-f]{2})*$/)]).optional(),
     /** Seed of every random source in the worlds, unsigned 64-bit. */
     seed: z.int().nonnegative(),
   })

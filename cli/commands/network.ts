@@ -24,6 +24,7 @@ export function registerNetworkCommands({ chainVerb, progress, finish, signal }:
       'publish the sources on Sourcify, and on Etherscan if ETHERSCAN_API_KEY is set',
     )
     .option('--token', 'deploy the demo token too, which anybody can mint')
+    .option('--no-oracles', 'leave out the oracle contracts')
     .option('--confirmations <n>', 'blocks to wait for at the end', integerFrom(0, 1_000))
     .option('--start-block <n>', 'a block before the contracts', integerFrom(0, 999_999_999))
     .addHelpText(

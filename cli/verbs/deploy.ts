@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { formatEther, formatGwei } from 'viem'
-import { type PlannedContract, plannedContracts } from '../../deploy/contracts.ts'
+import { isAboutLedger, type PlannedContract, plannedContracts } from '../../deploy/contracts.ts'
 import { deploy, differingContracts } from '../../deploy/deploy.ts'
 import type { Provider } from '../../deploy/identity.ts'
 import { type DeployPlan, planDeployment } from '../../deploy/plan.ts'
@@ -26,9 +26,17 @@ export type DeployVerbOptions = NetworkOptions & {
   yes?: boolean
   verify?: boolean
   token?: boolean
+  oracles?: boolean
   confirmations?: number
   startBlock?: number
 }
+
+const ORACLE_NAMES = [
+  ['optimisticOracle', 'OptimisticOracle'],
+  ['committeeOracle', 'CommitteeOracle'],
+  ['realityOracle', 'RealityOracle'],
+  ['priceOracle', 'PriceOracle'],
+] as const
 
 type Deps = { progress: Progress; signal: AbortSignal }
 
@@ -44,7 +52,8 @@ export async function deployVerb(
   const chosen = await chooseNetwork(options)
   const { network, rpcUrl, dataDir } = chosen
   const client = createNetworkClient(rpcUrl)
-  const contracts = await plannedContracts(options.token === true)
+  const extras = { withToken: options.token === true, withOracles: options.oracles !== false }
+  const contracts = await plannedContracts(extras)
   progress.begin(`asking ${network.title} what stands and what the rest costs`)
   const wallet = await chooseDeployer(options, network)
   const plan = await planDeployment(client, contracts, (await wallet?.address()) ?? null)
@@ -67,7 +76,7 @@ export async function deployVerb(
       client,
       account: isMissing && wallet !== null ? await wallet.open() : null,
       dataDir,
-      withToken: options.token === true,
+      ...extras,
       confirmations: options.confirmations,
       startBlock: options.startBlock,
       fees: plan.fees,
@@ -117,8 +126,7 @@ async function verify(
     if (address === undefined) return []
     // As it was created: an older record's ledger may stand elsewhere.
     const { multiverse } = deployment.addresses
-    const isAboutLedger = contract.key === 'worlds' || contract.key === 'lens'
-    const constructorArgs = isAboutLedger ? [multiverse] : contract.constructorArgs
+    const constructorArgs = isAboutLedger(contract) ? [multiverse] : contract.constructorArgs
     return [{ ...contract, address, constructorArgs }]
   })
   const done = await verifySources({
@@ -228,6 +236,10 @@ function describeDeployment(
     table([
       ['Multiverse', at(addresses.multiverse)],
       ['Worlds', at(addresses.worlds)],
+      ...ORACLE_NAMES.flatMap(([key, name]) => {
+        const address = addresses[key]
+        return address === undefined ? [] : [[name, at(address)]]
+      }),
       ...(addresses.token === undefined ? [] : [['mUSD', at(addresses.token)]]),
       ['from block', `${startBlock}`],
       ['data', dataDir],

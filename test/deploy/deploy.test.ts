@@ -18,7 +18,7 @@ import { deploy, type DeployOptions, differingContracts } from '../../deploy/dep
 import { assertDeployedOn, type Provider } from '../../deploy/identity.ts'
 import { planDeployment } from '../../deploy/plan.ts'
 import { PROXY_ADDRESS, PROXY_CREATION } from '../../deploy/proxy.ts'
-import { deploymentSchema } from '../../sdk/deployment.ts'
+import { CONTRACTS, deploymentSchema } from '../../sdk/deployment.ts'
 import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
 
 let dataDir: string
@@ -91,19 +91,19 @@ test('deploys once: a second call sends nothing and returns the same record', as
   const chain = await bareChain()
   const head = await chain.publicClient.getBlock()
   const deployment = await deployOn(chain)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
   expect(deployment).toMatchObject({
     chainId: 31337,
     startBlock: Number(head.number),
     startBlockHash: head.hash,
   })
-  for (const name of ['multiverse', 'worlds', 'lens', 'token'] as const) {
+  for (const name of CONTRACTS) {
     const code = await chain.publicClient.getCode({ address: deployment.addresses[name]! })
     expect(code?.length).toBeGreaterThan(100)
     expect(deployment.codeHashes![name]).toBe(keccak256(code!))
   }
   expect(await deployOn(chain)).toEqual(deployment)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
   const text = await readFile(join(dataDir, 'deployment.json'), 'utf8')
   expect(deploymentSchema.parse(JSON.parse(text))).toEqual(deployment)
   await assertDeployedOn(providerOf(chain), deployment)
@@ -117,12 +117,9 @@ test('addresses are the same on another chain, for another wallet, in another or
   const stranger = privateKeyToAccount(generatePrivateKey())
   await other.testClient.setBalance({ address: stranger.address, value: parseEther('1') })
   await rm(join(dataDir, 'deployment.json'))
-  const plain = await deployOn(other, { account: stranger, withToken: false })
-  expect(plain.addresses).toEqual({
-    multiverse: first.addresses.multiverse,
-    worlds: first.addresses.worlds,
-    lens: first.addresses.lens,
-  })
+  const plain = await deployOn(other, { account: stranger, withToken: false, withOracles: false })
+  const { multiverse, worlds, lens } = first.addresses
+  expect(plain.addresses).toEqual({ multiverse, worlds, lens })
   const second = await deployOn(other, { account: stranger })
   expect(second.addresses).toEqual(first.addresses)
   expect(second.startBlockHash).toBe(plain.startBlockHash)
@@ -135,7 +132,7 @@ test('finds what stands already without a wallet, and since when', async () => {
   const chain = await bareChain()
   await chain.testClient.mine({ blocks: 40 })
   const { startBlock: before } = await deployOn(chain)
-  const ledger = (await plannedContracts(true))[0]!
+  const ledger = (await plannedContracts({ withToken: true, withOracles: true }))[0]!
   await chain.testClient.mine({ blocks: 60 })
   await rm(join(dataDir, 'deployment.json'))
   const found = await deployOn(chain, { account: null, confirmations: 3 })
@@ -144,14 +141,14 @@ test('finds what stands already without a wallet, and since when', async () => {
     chain.publicClient.getCode({ address: ledger.address, blockNumber: BigInt(blockNumber) })
   expect(await at(found.startBlock)).toBeDefined()
   expect(await at(found.startBlock - 1)).toBeUndefined()
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
 })
 
 test('without a wallet it says what somebody must pay for', async () => {
   await expect(deployOn(await bareChain(), { account: null })).rejects.toMatchObject({
     code: 'NO_WALLET',
     message: expect.stringContaining(
-      'Multiverse and Worlds and MultiverseLens and TestToken',
+      'Multiverse and Worlds and MultiverseLens and OptimisticOracle',
     ) as unknown,
   })
 })
@@ -167,7 +164,7 @@ test('goes on where a deployment was cut short before a transaction was sent', a
   await expect(deployOn(chain, { client })).rejects.toMatchObject({ code: 'RPC_FAILED' })
   expect(await sent(chain)).toBe(1)
   await deployOn(chain)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
 })
 
 test('does not send twice what was sent before it was cut short', async () => {
@@ -182,7 +179,7 @@ test('does not send twice what was sent before it was cut short', async () => {
   // Anvil may mine it a moment after it has taken it.
   await expect.poll(() => sent(chain)).toBe(2)
   await deployOn(chain)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
 })
 
 test('replaces a transaction whose price has fallen behind, by one with the same number', async () => {
@@ -207,7 +204,7 @@ test('replaces a transaction whose price has fallen behind, by one with the same
   const lines: string[] = []
   await deployOn(chain, { say: (line) => lines.push(line) })
   expect(lines.join('\n')).toContain(`replacing ${stuck!.hash}`)
-  expect(await sent(chain)).toBe(4)
+  expect(await sent(chain)).toBe(8)
 })
 
 test('refuses the data folder of another chain, naming both hashes, and begins anew when told to', async () => {
@@ -267,7 +264,7 @@ test('brings the deployment proxy to a chain that lacks it', async () => {
   const chain = await bareChain('--no-create2')
   expect(await chain.publicClient.getCode({ address: PROXY_ADDRESS })).toBeUndefined()
   const account = deployerOf(chain)
-  const contracts = await plannedContracts(true)
+  const contracts = await plannedContracts({ withToken: true, withOracles: true })
   const plan = await planDeployment(clientOf(chain), contracts, account.address)
   expect(plan.steps[0]).toMatchObject({ address: PROXY_ADDRESS, value: PROXY_CREATION.cost })
   const before = await chain.publicClient.getBalance({ address: account.address })
@@ -275,26 +272,28 @@ test('brings the deployment proxy to a chain that lacks it', async () => {
   const after = await chain.publicClient.getBalance({ address: account.address })
   expect(addresses.multiverse).toBe(contracts[0]!.address)
   expect(before - after).toBeLessThan(plan.maxCost)
-  expect(await sent(chain)).toBe(5)
+  expect(await sent(chain)).toBe(9)
 })
 
 test('a plan names addresses, gas and cost, and is kept within a tenth', async () => {
   const chain = await bareChain()
   const poor = privateKeyToAccount(generatePrivateKey())
-  const contracts = await plannedContracts(false)
+  const contracts = await plannedContracts({ withToken: false, withOracles: true })
   const plan = await planDeployment(clientOf(chain), contracts, poor.address)
   expect(plan).toMatchObject({ chainId: 31337, balance: 0n, deployer: poor.address })
   expect(plan.steps.map(({ name, stands }) => [name, stands])).toEqual([
     ['Multiverse', false],
     ['Worlds', false],
     ['MultiverseLens', false],
+    ['OptimisticOracle', false],
+    ['CommitteeOracle', false],
+    ['RealityOracle', false],
+    ['PriceOracle', false],
   ])
   const account = deployerOf(chain)
   await deployOn(chain, { withToken: false })
   const logs = await Promise.all(
-    [1, 2, 3].map((blockNumber) =>
-      chain.publicClient.getBlock({ blockNumber: BigInt(blockNumber) }),
-    ),
+    contracts.map((_, index) => chain.publicClient.getBlock({ blockNumber: BigInt(index + 1) })),
   )
   const used = logs.reduce((sum, { gasUsed }) => sum + gasUsed, 0n)
   expect(Number(plan.gas) / Number(used)).toBeGreaterThan(0.9)

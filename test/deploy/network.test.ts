@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pigouSpec } from '../../cli/scenario/spec.ts'
 import { freePorts } from '../../cli/stack/ports.ts'
 import { plannedContracts } from '../../deploy/contracts.ts'
+import { priceOracleAbi } from '../../sdk/abi.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import {
   type DeployOutput,
@@ -70,11 +71,13 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true })
 })
 
-const deploy = (...args: string[]) =>
+const deployAll = (...args: string[]) =>
   multiverse(
     ['deploy', '--network', 'sepolia', '--data', dataDir, '--confirmations', '2', ...args],
     env,
   )
+/** Without the oracles, whose sources the stand-ins would take long to compile. */
+const deploy = (...args: string[]) => deployAll('--no-oracles', ...args)
 const transactions = () => chain.publicClient.getTransactionCount({ address: account.address })
 
 test('what is missing or wrong is said before anything is sent', async () => {
@@ -95,7 +98,7 @@ test('what is missing or wrong is said before anything is sent', async () => {
 test('a dry run shows addresses, gas, cost and balance, and sends nothing', async () => {
   const { code, stdout } = await deploy('--dry-run')
   expect(code).toBe(0)
-  const contracts = await plannedContracts(false)
+  const contracts = await plannedContracts({ withToken: false, withOracles: false })
   for (const { address } of contracts)
     expect(stdout).toMatch(new RegExp(`${address}  to be created  \\d{7} gas`))
   expect(stdout).toContain(`deployer ${account.address} has 0 ETH`)
@@ -136,7 +139,7 @@ test('a verification that fails is one line, leaves the deployment, and is tried
   )
   expect(await transactions()).toBe(3)
   const record = await readFile(join(dataDir, 'deployment.json'), 'utf8')
-  const [ledger] = await plannedContracts(false)
+  const [ledger] = await plannedContracts({ withToken: false, withOracles: false })
   expect(record).toContain(ledger!.address)
 
   explorers.break(0)
@@ -182,8 +185,23 @@ test('the demo token comes later, and costs only itself', async () => {
   const before = await transactions()
   const { deployment } = lastJson(await deploy('--token', '--yes', '--json')) as DeployOutput
   const token = deployment.addresses.token!
-  expect(token).toBe((await plannedContracts(true)).at(-1)!.address)
+  expect(token).toBe(
+    (await plannedContracts({ withToken: true, withOracles: false })).at(-1)!.address,
+  )
   expect(await transactions()).toBe(before + 1)
+})
+
+test('the oracles come later, and cost only themselves', async () => {
+  const before = await transactions()
+  const { deployment } = lastJson(await deployAll('--yes', '--json')) as DeployOutput
+  const { addresses } = deployment
+  const planned = await plannedContracts({ withToken: true, withOracles: true })
+  expect(new Set(Object.values(addresses))).toEqual(new Set(planned.map(({ address }) => address)))
+  expect(await transactions()).toBe(before + 4)
+  const oracle = { address: addresses.priceOracle!, abi: priceOracleAbi } as const
+  expect(await chain.publicClient.readContract({ ...oracle, functionName: 'multiverse' })).toBe(
+    addresses.multiverse,
+  )
 })
 
 describe('a keeper and an indexer on it, and a question through all of its life', () => {
@@ -291,7 +309,8 @@ describe('a keeper and an indexer on it, and a question through all of its life'
 })
 
 test('a stand-in that is given other sources says so', async () => {
-  const { sourceName } = (await plannedContracts(false))[0]!.artifact
+  const { sourceName } = (await plannedContracts({ withToken: false, withOracles: false }))[0]!
+    .artifact
   const response = await fetch(
     `${explorers.sourcifyUrl}/v2/verify/${SEPOLIA}/${deployer.address}`,
     {

@@ -9,7 +9,7 @@ import { SOURCES } from '../../deploy/sources.ts'
 // The code of a contract, and so its address, is the same wherever it is compiled, and whatever else is compiled with it.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const names = ['Multiverse', 'Worlds', 'MultiverseLens', 'TestToken'] as const
+const names = ['Multiverse', 'Worlds', 'MultiverseLens', 'PriceOracle', 'TestToken'] as const
 let copy: string
 
 beforeAll(async () => {
