@@ -12,7 +12,7 @@ const addressSchema = z.templateLiteral(['0x', z.string().regex(/^[0-9a-fA-F]{40
 const partitionSchema = z.object({
   parent: hex,
   question: hex,
-  state: z.enum(['running', 'reported', 'answered', 'resolved', 'failed']),
+  state: z.enum(['running', 'waiting', 'reported', 'answered', 'resolved', 'failed', 'declined']),
   /** The keeper's advisory choice, an outcome. */
   winner: z.number().nullable(),
   worlds: z.array(

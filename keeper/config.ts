@@ -33,6 +33,8 @@ export type Config = {
   specTimeoutMs: number
   /** Whether spec URLs may name private addresses and plain http. For tests only. */
   allowPrivateUrls: boolean
+  /** What new work stops at: core-seconds that providers spend in a UTC day, and for one verse; null for no bound. */
+  budget: { perDay: number | null; perVerse: number | null }
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -46,6 +48,12 @@ const whole = (what: string, min: number, max: number) =>
     .regex(/^\d{1,9}$/, `${what} from ${min} to ${max}`)
     .transform(Number)
     .refine((value) => value >= min && value <= max, `${what} from ${min} to ${max}`)
+
+const amount = (what: string) =>
+  z
+    .string()
+    .regex(/^\d{1,12}(\.\d{1,6})?$/, `${what}, such as 3600 or 0.5`)
+    .transform(Number)
 
 const url = (protocols: string[]) =>
   z.string().refine(
@@ -83,6 +91,8 @@ export const settings = z.object({
   KEEPER_IPFS_GATEWAY: url(['http:', 'https:']).optional(),
   KEEPER_SPEC_TIMEOUT_MS: whole('milliseconds', 1, 120_000).default(10_000),
   KEEPER_ALLOW_PRIVATE_URLS: flag.default(false),
+  KEEPER_BUDGET_DAY: amount('core-seconds').optional(),
+  KEEPER_BUDGET_VERSE: amount('core-seconds').optional(),
   KEEPER_LOG_LEVEL: z
     .literal([...LOG_LEVELS], `must be one of ${LOG_LEVELS.join(', ')}`)
     .default('info'),
@@ -129,6 +139,10 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     ipfsGateway: data.KEEPER_IPFS_GATEWAY ?? null,
     specTimeoutMs: data.KEEPER_SPEC_TIMEOUT_MS,
     allowPrivateUrls: data.KEEPER_ALLOW_PRIVATE_URLS,
+    budget: {
+      perDay: data.KEEPER_BUDGET_DAY ?? null,
+      perVerse: data.KEEPER_BUDGET_VERSE ?? null,
+    },
     logLevel: data.KEEPER_LOG_LEVEL,
   }
 }

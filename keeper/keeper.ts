@@ -5,25 +5,26 @@ import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
-import { type Follower, followChain, verifyChain } from './chain/follow.ts'
+import { followChain, verifyChain } from './chain/follow.ts'
 import { createRpc } from './chain/rpc.ts'
 import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
-import { createAnswerJobs } from './jobs/answers.ts'
+import { createJobs } from './jobs/jobs.ts'
 import { createNames } from './jobs/key.ts'
 import { balancesOf, createLanes, laneVerses } from './jobs/lanes.ts'
 import { createKeyedLock } from './jobs/lock.ts'
-import { createPartitionJobs, type PartitionJobs } from './jobs/partition.ts'
 import { createPipeline, type Pipeline } from './jobs/pipeline.ts'
 import { createVerseIndex } from './jobs/verses.ts'
 import { createWorlds } from './jobs/worlds.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { employ, openBackends } from './providers.ts'
+import { notReady, whenStarted } from './readiness.ts'
 import { createSpecLoader } from './specs.ts'
 import { createAnswerStore } from './store/answers.ts'
 import { createChainStore } from './store/chain.ts'
-import { type Database, openFolder, openServer } from './store/database.ts'
+import { openFolder, openServer } from './store/database.ts'
+import { createFailureStore } from './store/failures.ts'
 import { openIdentity } from './store/identity.ts'
 import { createJournal } from './store/journal.ts'
 import { migrate } from './store/migrations.ts'
@@ -59,8 +60,6 @@ export type KeeperOptions = {
 const WINDOW_SIZE = 128
 /** Blocks of history asked for at once. */
 const RANGE_SIZE = 2_000
-/** Answers are few and small. */
-const ANSWER_CONCURRENCY = 2
 /** Transactions in no block are sent again so often, milliseconds. */
 const REBROADCAST_MS = 5_000
 
@@ -186,16 +185,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       timeoutMs: config.specTimeoutMs,
       allowPrivateUrls: config.allowPrivateUrls,
     })
-    const shared = {
-      rpc,
-      chain,
-      answers,
-      queue,
-      sender,
-      confirmations,
-      isStopping: () => isStopping,
-      log,
-    }
     const pipeline: Pipeline = createPipeline({
       partitions,
       specs,
@@ -205,23 +194,28 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       metrics,
       log,
     })
-    const partitionJobs: PartitionJobs = createPartitionJobs({
-      ...shared,
+    const jobs = createJobs({
+      config,
+      db,
+      queue,
+      rpc,
+      chain,
       partitions,
+      answers,
+      specs,
+      failures: createFailureStore(db),
+      journal,
       worlds,
       pipeline,
-      journal,
       names,
       locked,
-      notebook: addresses.worlds,
-      metrics,
-    })
-    const answerJobs = createAnswerJobs({
-      ...shared,
-      db,
-      specs,
+      sender,
       loadSpec,
-      multiverse: addresses.multiverse,
+      addresses,
+      confirmations,
+      isStopping: () => isStopping,
+      metrics,
+      log,
     })
 
     const follower = followChain({
@@ -253,7 +247,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       notReady: () => notReady(follower, db),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       journal: (after, limit) => journal.page(after, limit),
-      answer: (question, outcome) => answerJobs.give(question, outcome),
+      answer: (question, outcome) => jobs.answers.give(question, outcome),
       worlds: async () => worlds.list(),
       partitions: async () => show(await partitions.list()),
       partition: async (parent, question) => {
@@ -282,8 +276,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const working = follower.caughtUp.then(async () => {
       if (isStopping) return
       await rebroadcast()
-      await queue.work('partition', config.concurrency, partitionJobs.run)
-      await queue.work('answer', ANSWER_CONCURRENCY, answerJobs.run)
+      await jobs.start()
       await chain.wakeOpen()
       providers.warm(BigInt(DEFAULT_SEED))
       log.info({ head: chain.view().head?.number, port: http.port }, 'keeper.ready')
@@ -310,38 +303,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-/** Why current data cannot be served; null when it can. */
-async function notReady(follower: Follower, db: Database): Promise<string | null> {
-  const { isCurrent, error } = follower.state()
-  if (!isCurrent) return `chain: ${error ?? 'not followed to its head yet'}`
-  try {
-    await db.query('select 1')
-    return null
-  } catch (failed) {
-    return `database: ${oneLine(failed)}`
-  }
-}
-
-/** A service that answers from the first moment: until the keeper has started, that it has not. */
-function whenStarted(current: () => Service | null): Service {
-  const started = () => {
-    const service = current()
-    if (!service)
-      throw new MultiverseError('UNAVAILABLE', 'the keeper is starting', { isRetryable: true })
-    return service
-  }
-  return {
-    notReady: async () => (current() ? started().notReady() : 'the keeper is starting'),
-    metrics: async () => started().metrics(),
-    journal: async (after, limit) => started().journal(after, limit),
-    status: async () => started().status(),
-    worlds: async () => started().worlds(),
-    partitions: async () => started().partitions(),
-    partition: async (parent, question) => started().partition(parent, question),
-    answer: async (question, outcome) => started().answer(question, outcome),
   }
 }
 

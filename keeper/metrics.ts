@@ -9,6 +9,8 @@ export type Metrics = {
   /** A new world was there after its partition waited so many milliseconds for it; a warm one had been made before. */
   created(provider: string, start: 'cold' | 'warm', ms: number): void
   transaction(state: string): void
+  /** A partition is none that this keeper serves, by the code that says why. */
+  declined(code: string): void
   /** All figures in Prometheus' text format. */
   text(): Promise<string>
   contentType: string
@@ -54,6 +56,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['state'],
     registers,
   })
+  const declined = new Counter({
+    name: 'keeper_declined_total',
+    help: 'Partitions that are not served, by why.',
+    labelNames: ['code'],
+    registers,
+  })
   const gauge = (
     name: string,
     help: string,
@@ -91,6 +99,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     reported: (blockToReportMs) => reports.observe(blockToReportMs / 1_000),
     created: (provider, start, ms) => creations.observe({ provider, start }, ms / 1_000),
     transaction: (state) => transactions.inc({ state }),
+    declined: (code) => declined.inc({ code }),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   }

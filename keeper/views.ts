@@ -5,7 +5,7 @@ import { childVerse } from '../sdk/ids.ts'
 import { parseSpec } from '../sdk/spec.ts'
 import type { Names } from './jobs/key.ts'
 import { probabilitiesOf } from './jobs/report.ts'
-import type { PartitionRecord, Timings } from './store/partitions.ts'
+import type { PartitionRecord, Timings, Waiting } from './store/partitions.ts'
 
 /** A partition as the keeper shows it. Costs and probabilities are 18-decimal integers as text. */
 export type PartitionView = {
@@ -36,6 +36,8 @@ export type PartitionView = {
   reportTx: Hex | null
   answerTx: Hex | null
   error: { code: string; message: string } | null
+  /** What it waits for in state `waiting`. */
+  waiting: Waiting | null
   timings: { [K in keyof Required<Timings>]: number | null }
 }
 
@@ -76,6 +78,7 @@ export function partitionView(
     reportTx: record.reportTx,
     answerTx: record.answer?.tx ?? null,
     error: record.error,
+    waiting: record.waiting,
     timings: {
       snapshotMs: timings.snapshotMs ?? null,
       branchMs: timings.branchMs ?? null,

@@ -1,7 +1,7 @@
 import { type Address, type Hex, isAddressEqual } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { getQuestion } from '../../sdk/actions.ts'
-import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
+import { MultiverseError } from '../../sdk/errors.ts'
 import { outcomesOf } from '../../sdk/ids.ts'
 import { parseSpec } from '../../sdk/spec.ts'
 import { type Rpc, rpcError } from '../chain/rpc.ts'
@@ -10,10 +10,11 @@ import type { SpecLoader } from '../specs.ts'
 import type { AnswerStore } from '../store/answers.ts'
 import type { ChainStore } from '../store/chain.ts'
 import type { Database } from '../store/database.ts'
-import type { JobRun, Queue } from '../store/queue.ts'
+import type { Queue } from '../store/queue.ts'
 import type { SpecStore } from '../store/specs.ts'
 import type { Sender } from '../tx/send.ts'
 import { failure } from './outcome.ts'
+import type { Work } from './retries.ts'
 
 /** The work on answers of questions whose oracle is the keeper itself. */
 export type AnswerJobs = {
@@ -24,9 +25,7 @@ export type AnswerJobs = {
    * DEADLINE_PASSED, RPC_FAILED
    */
   give(question: Hex, outcome: number | string): Promise<{ question: Hex; outcome: number }>
-  /** Posts a recorded answer. Throws to have the job come again later. */
-  run: (job: JobRun) => Promise<void>
-}
+} & Omit<Work, 'queue'>
 
 export type AnswerJobsOptions = {
   rpc: Rpc
@@ -39,7 +38,6 @@ export type AnswerJobsOptions = {
   loadSpec: SpecLoader
   multiverse: Address
   confirmations: number
-  isStopping: () => boolean
   log: Log
 }
 
@@ -119,19 +117,10 @@ export function createAnswerJobs(options: AnswerJobsOptions): AnswerJobs {
     return outcome
   }
 
-  async function run({ key }: JobRun): Promise<void> {
-    const question = key as Hex
-    try {
-      await post(question)
-    } catch (error) {
-      const isFinal = isMultiverseError(error) && !error.isRetryable
-      if (options.isStopping() || !isFinal) {
-        log.warn({ question, ...errorFields(error) }, 'answer.delayed')
-        throw error
-      }
-      await answers.refused(question, failure(error))
-      log.error({ question, ...errorFields(error) }, 'answer.refused')
-    }
+  async function refuse(id: string, error: unknown): Promise<void> {
+    const question = id as Hex
+    await answers.refused(question, failure(error))
+    log.error({ question, ...errorFields(error) }, 'answer.refused')
   }
 
   async function post(question: Hex): Promise<void> {
@@ -180,5 +169,11 @@ export function createAnswerJobs(options: AnswerJobsOptions): AnswerJobs {
     return true
   }
 
-  return { give, run }
+  return {
+    give,
+    run: (question) => post(question as Hex),
+    bury: refuse,
+    // It stays wanted: whoever may send again posts it.
+    withhold: async () => {},
+  }
 }

@@ -38,6 +38,10 @@ export type Progress = {
   /** That block is as deep as binding effects need. */
   isTriggerDeep: boolean
   hasFailed: boolean
+  /** It is none that this keeper serves. */
+  isDeclined: boolean
+  /** No new work may begin: the budget is spent, or it is not known yet whether it is served. */
+  isHeld: boolean
   /** Steps that are done. */
   done: ReadonlySet<StepName>
   /** Instances that live in this process: the base, a world for each verse. A restart ends them. */
@@ -53,7 +57,9 @@ export type Progress = {
 }
 
 /** How a partition stands between runs. */
-export type RestingState = 'running' | 'reported' | 'answered'
+export type RestingState = 'running' | 'waiting' | 'reported' | 'answered'
+
+type FinalState = 'resolved' | 'failed' | 'cancelled' | 'declined'
 
 /** What a partition does next. */
 export type Plan =
@@ -62,7 +68,7 @@ export type Plan =
   | { kind: 'release' }
   /** Until the chain or an answer changes something. */
   | { kind: 'wait'; state: RestingState }
-  | { kind: 'finish'; state: 'resolved' | 'failed' | 'cancelled' }
+  | { kind: 'finish'; state: FinalState }
 
 /**
  * Decides the next action of a partition. It looks at nothing but what is stored and what lives, so a run can end at any
@@ -73,6 +79,9 @@ export function plan(progress: Progress): Plan {
   if (!progress.isOnChain) return live.any ? { kind: 'release' } : finish('cancelled')
   if (progress.hasFailed) return live.any ? { kind: 'release' } : finish('failed')
   if (progress.isCollapsed) return live.any ? { kind: 'release' } : finish('resolved')
+  if (progress.isDeclined) return live.any ? { kind: 'release' } : finish('declined')
+  // What has begun goes to its end: its worlds cost as long as they live.
+  if (progress.isHeld && !live.any && !done.has('verify')) return wait('waiting')
 
   if (!done.has('spec')) return run('spec')
   if (!done.has('plan')) return run('plan')
@@ -96,6 +105,8 @@ export function planWorlds(progress: Pick<Progress, 'done' | 'live'>): StepName 
     isOnChain: true,
     isTriggerDeep: false,
     hasFailed: false,
+    isDeclined: false,
+    isHeld: false,
     isAnswerOurs: false,
     isAnswered: false,
     isResolved: false,
@@ -112,6 +123,6 @@ function wait(state: RestingState): Plan {
   return { kind: 'wait', state }
 }
 
-function finish(state: 'resolved' | 'failed' | 'cancelled'): Plan {
+function finish(state: FinalState): Plan {
   return { kind: 'finish', state }
 }

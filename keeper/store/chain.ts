@@ -130,10 +130,15 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     )
     // A partition that failed for its spec gets another chance with every new place to find it.
     const revived = await bulk(
-      `update keeper.partitions set state = 'running', error = null
-      where state = 'failed' and error->>'code' like 'SPEC\\_%'
-        and question in (select key from jsonb_to_recordset($1::jsonb) as fact (key text))
-      returning key`,
+      `with revived as (
+        update keeper.partitions set state = 'running', error = null
+        where state = 'failed' and error->>'code' like 'SPEC\\_%'
+          and question in (select key from jsonb_to_recordset($1::jsonb) as fact (key text))
+        returning key
+      ), forgotten as (
+        delete from keeper.failures where queue = 'partition' and key in (select key from revived)
+      )
+      select key from revived`,
       published,
     )
     await bulk(
@@ -170,7 +175,8 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       on conflict (key) do update set
         trigger_block = excluded.trigger_block, trigger_index = excluded.trigger_index,
         trigger_tx = excluded.trigger_tx, seen_at = excluded.seen_at,
-        state = case partitions.state when 'cancelled' then 'running' else partitions.state end
+        state = case partitions.state when 'cancelled' then 'running' else partitions.state end,
+        waiting = null
       where partitions.trigger_block is null
       returning key, parent, question, trigger_tx, trigger_block`,
       pushed,
@@ -256,7 +262,7 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
   async function wakeOpen(): Promise<void> {
     const open = await db.transaction(async (tx) => {
       const partitions = await tx.query<{ key: string }>(
-        `select key from keeper.partitions where state = 'running' and wait_block is null`,
+        `select key from keeper.partitions where state in ('running', 'waiting', 'declined') and wait_block is null`,
       )
       const answers = await tx.query<{ key: string }>(
         `select question as key from keeper.answers where state = 'wanted' and wait_block is null`,
@@ -288,10 +294,12 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     const time = window.findLast(({ number }) => number <= deep)?.timestamp ?? -1
     const lost = await query<{ key: string; parent: Hex; question: Hex }>(
       `with lost as (
-        update keeper.partitions set state = 'cancelled', error = null, wait_block = null
+        update keeper.partitions set state = 'cancelled', error = null, waiting = null, wait_block = null
         where trigger_block is null and state <> 'cancelled' returning key, parent, question
       ), undone as (
         delete from keeper.steps where partition in (select key from lost)
+      ), forgotten as (
+        delete from keeper.failures where queue = 'partition' and key in (select key from lost)
       )
       select * from lost`,
     )
@@ -318,7 +326,7 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       decided.length === 0
         ? []
         : await query<{ key: string }>(
-            `select key from keeper.partitions where state in ('running', 'reported', 'answered') and exists (
+            `select key from keeper.partitions where state in ('running', 'waiting', 'reported', 'answered') and exists (
               select 1 from jsonb_to_recordset($1::jsonb) as decided (key text) where questions ? decided.key
             )`,
             [JSON.stringify(decided)],

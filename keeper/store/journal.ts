@@ -96,11 +96,21 @@ export function createJournal(
   }
 }
 
-/** Taking numbers locks the head's row until the commit: they become visible in order and without gaps. */
+/**
+ * Taking numbers locks the head's row until the commit: they become visible in order and without gaps. What providers' calls
+ * cost is summed up along with them.
+ */
 async function write(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
   await tx.query(
     `with head as (
       update keeper.journal_head set last = last + jsonb_array_length($1::jsonb) returning last
+    ), spent as (
+      insert into keeper.costs (day, provider, verse, units, calls)
+      select (clock_timestamp() at time zone 'UTC')::date, event->>'providerId', coalesce(event->>'verseId', ''),
+        sum((event->>'costUnits')::float8), count(*)
+      from jsonb_array_elements($1::jsonb) as event where event->>'kind' = 'provider.invoked' group by 1, 2, 3
+      on conflict (day, provider, verse) do update
+        set units = costs.units + excluded.units, calls = costs.calls + excluded.calls
     )
     insert into keeper.journal (seq, at, event)
     select head.last - jsonb_array_length($1::jsonb) + event.place, clock_timestamp(), event.value

@@ -128,6 +128,43 @@ const MIGRATIONS: readonly (readonly string[])[] = [
       cross join (values ('plan'), ('optimize'), ('verify')) as step (name)
       where e.name = 'execute' and e.state = 'done'`,
   ],
+  [
+    // Jobs that failed and come again, or with dead_at are given up on until somebody says what becomes of them.
+    `create table keeper.failures (
+      queue text not null,
+      key text not null,
+      class text not null,
+      code text not null,
+      message text not null,
+      counts jsonb not null,
+      first_at timestamptz not null,
+      last_at timestamptz not null,
+      next_at timestamptz,
+      dead_at timestamptz,
+      history jsonb not null default '[]',
+      primary key (queue, key)
+    )`,
+    `create index failures_dead on keeper.failures (dead_at) where dead_at is not null`,
+    // Why a partition in state waiting waits.
+    `alter table keeper.partitions add column waiting jsonb`,
+    `drop index keeper.partitions_open`,
+    `create index partitions_open on keeper.partitions (state)
+      where state in ('running', 'waiting', 'reported', 'answered')`,
+    // What providers did for verses, by UTC day, in core-seconds. '' is no verse.
+    `create table keeper.costs (
+      day date not null,
+      provider text not null,
+      verse text not null,
+      units double precision not null,
+      calls int not null,
+      primary key (day, provider, verse)
+    )`,
+    `create index costs_verse on keeper.costs (verse)`,
+    `insert into keeper.costs
+      select (at at time zone 'UTC')::date, event->>'providerId', coalesce(event->>'verseId', ''),
+        sum((event->>'costUnits')::double precision), count(*)
+      from keeper.journal where event->>'kind' = 'provider.invoked' group by 1, 2, 3`,
+  ],
 ]
 
 /**

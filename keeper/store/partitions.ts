@@ -6,6 +6,8 @@ import type { JournalEvent } from '../../sdk/journal.ts'
 import type { StepName } from '../jobs/machine.ts'
 import type { Database, Query, Transact } from './database.ts'
 import type { Journal } from './journal.ts'
+import { record, type Row, SELECT } from './partitionRows.ts'
+import { write } from './transitions.ts'
 
 /** Why something failed, in a form that can be stored. */
 export type Failure = { code: string; message: string }
@@ -56,11 +58,18 @@ export type Timings = {
 
 export type PartitionState =
   | 'running'
+  /** Something other than the chain has to change first: see `waiting`. */
+  | 'waiting'
   | 'reported'
   | 'answered'
   | 'resolved'
   | 'failed'
   | 'cancelled'
+  /** Its oracle, question or supply is none that this keeper serves. */
+  | 'declined'
+
+/** What a partition in state `waiting` waits for. */
+export type Waiting = { reason: 'budget' | 'dryRun' | 'supply'; message: string }
 
 /** A question as far as the books know it. Block numbers are null while nothing on the chain says so. */
 export type QuestionRecord = {
@@ -89,6 +98,7 @@ export type PartitionRecord = {
   seenAt: number
   state: PartitionState
   error: Failure | null
+  waiting: Waiting | null
   steps: Partial<{ [K in StepName]: { isDone: boolean; attempt: number; output: StepOutputs[K] } }>
   reportTx: Hex | null
   reportBlock: number | null
@@ -106,6 +116,9 @@ export type Transition = {
   intend?: StepName | undefined
   state?: PartitionState
   error?: Failure | null
+  waiting?: Waiting | null
+  /** Does its worlds anew, unless they are reported. */
+  restart?: true
   /** Do nothing before the head is this block. */
   waitBlock?: number
   report?: { tx: Hex; block: number }
@@ -141,51 +154,6 @@ export type PartitionStore = {
   commit(key: Hex, transition: Transition, also?: (tx: Transact) => Promise<void>): Promise<number>
   counts(): Promise<{ state: string; count: number }[]>
 }
-
-type QuestionRow = {
-  id: Hex
-  oracle: Address
-  outcomes: number
-  deadline: number
-  spec_hash: Hex
-  asked_block: number | null
-  resolved_block: number | null
-  winner: number | null
-  is_expired: boolean | null
-}
-
-type Row = {
-  key: Hex
-  parent: Hex
-  path: Path
-  trigger_block: number | null
-  trigger_tx: Hex
-  seen_at: number
-  state: PartitionState
-  error: Failure | null
-  report_tx: Hex | null
-  report_block: number | null
-  timings: Timings
-  own: QuestionRow | null
-  ancestors: QuestionRow[]
-  steps: PartitionRecord['steps']
-  answer: PartitionRecord['answer']
-  spec_json: string | null
-}
-
-const SELECT = `
-  select p.key, p.parent, p.path, p.trigger_block, p.trigger_tx, p.seen_at, p.state, p.error,
-    p.report_tx, p.report_block, p.timings,
-    to_jsonb(q) as own,
-    (select coalesce(jsonb_agg(to_jsonb(a)), '[]') from keeper.questions a
-      where p.questions ? a.id and a.id <> p.question) as ancestors,
-    (select coalesce(jsonb_object_agg(s.name, jsonb_build_object(
-        'isDone', s.state = 'done', 'attempt', s.attempt, 'output', s.output)), '{}')
-      from keeper.steps s where s.partition = p.key) as steps,
-    (select jsonb_build_object('outcome', a.outcome, 'source', a.source, 'state', a.state, 'tx', a.tx)
-      from keeper.answers a where a.question = p.question) as answer,
-    (select s.json from keeper.specs s where s.spec_hash = q.spec_hash) as spec_json
-  from keeper.partitions p left join keeper.questions q on q.id = p.question`
 
 /** Partitions and their steps. */
 export function createPartitionStore(db: Database, journal: Journal): PartitionStore {
@@ -256,89 +224,4 @@ async function load(query: Query, key: Hex): Promise<PartitionRecord> {
   const [row] = await query<Row>(`${SELECT} where p.key = $1`, [key])
   if (!row) throw new MultiverseError('UNKNOWN_PARTITION', `no partition ${key}`)
   return record(row)
-}
-
-async function write(tx: Transact, key: Hex, transition: Transition): Promise<number> {
-  const attempt = await writeSteps(tx.query, key, transition)
-  await writePartition(tx.query, key, transition)
-  return attempt
-}
-
-async function writeSteps(query: Query, key: Hex, { done, intend }: Transition): Promise<number> {
-  if (done)
-    await query(
-      `insert into keeper.steps (partition, name, state, attempt, output) values ($1, $2, 'done', 1, $3)
-      on conflict (partition, name) do update set state = 'done', output = excluded.output`,
-      [key, done.step, JSON.stringify(done.output)],
-    )
-  if (!intend) return 0
-  const [row] = await query<{ attempt: number }>(
-    `insert into keeper.steps (partition, name, state, attempt) values ($1, $2, 'intended', 1)
-    on conflict (partition, name) do update set state = 'intended', attempt = steps.attempt + 1
-    returning attempt`,
-    [key, intend],
-  )
-  return row!.attempt
-}
-
-async function writePartition(query: Query, key: Hex, transition: Transition): Promise<void> {
-  const { state, error, waitBlock, report, timings } = transition
-  if (!state && error === undefined && waitBlock === undefined && !report && !timings) return
-  await query(
-    `update keeper.partitions set
-      state = coalesce($2, state),
-      error = case when $3 then $4::jsonb else error end,
-      wait_block = coalesce($5, wait_block),
-      report_tx = coalesce($6, report_tx),
-      report_block = coalesce($7, report_block),
-      timings = timings || $8::jsonb
-    where key = $1`,
-    [
-      key,
-      state ?? null,
-      error !== undefined,
-      error ? JSON.stringify(error) : null,
-      waitBlock ?? null,
-      report?.tx ?? null,
-      report?.block ?? null,
-      JSON.stringify(timings ?? {}),
-    ],
-  )
-}
-
-function record(row: Row): PartitionRecord {
-  if (!row.own)
-    throw new MultiverseError('UNKNOWN_QUESTION', `the question of partition ${row.key} is unknown`)
-  return {
-    key: row.key,
-    parent: row.parent,
-    path: row.path,
-    question: question(row.own),
-    ancestors: row.ancestors.map(question),
-    triggerBlock: row.trigger_block,
-    triggerTx: row.trigger_tx,
-    seenAt: row.seen_at,
-    state: row.state,
-    error: row.error,
-    steps: row.steps,
-    reportTx: row.report_tx,
-    reportBlock: row.report_block,
-    answer: row.answer,
-    timings: row.timings,
-    specJson: row.spec_json,
-  }
-}
-
-function question(row: QuestionRow): QuestionRecord {
-  return {
-    id: row.id,
-    oracle: row.oracle,
-    outcomes: row.outcomes,
-    deadline: row.deadline,
-    specHash: row.spec_hash,
-    askedBlock: row.asked_block,
-    resolvedBlock: row.resolved_block,
-    winner: row.winner,
-    isExpired: row.is_expired ?? false,
-  }
 }

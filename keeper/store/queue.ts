@@ -2,15 +2,30 @@ import type { JobWithMetadata } from 'pg-boss'
 import type { Database, Transact } from './database.ts'
 
 /** What a job is about: a partition's key or a question's id. */
-export type QueueName = 'partition' | 'answer'
+export const QUEUES = ['partition', 'answer'] as const
+export type QueueName = (typeof QUEUES)[number]
 
-/** A run of a job. `attempt` counts from 1; it grows each time the same job failed and came again. */
-export type JobRun = { key: string; attempt: number; signal: AbortSignal }
+/** A run of a job. `isRetry` says that the work failed before. */
+export type JobRun = { key: string; isRetry: boolean; signal: AbortSignal }
+
+/** A job as it stands in the queue: `delayed` is not to run before `startAfter`. */
+export type QueuedJob = {
+  queue: QueueName
+  key: string
+  state: 'waiting' | 'delayed' | 'active'
+  startAfter: Date
+  createdAt: Date
+}
 
 /** Jobs, of which one key has at most one waiting and one running. */
 export type Queue = {
-  /** Adds jobs in a transaction; a key that has a job waiting already gets no second one. */
+  /**
+   * Adds jobs in a transaction. A key that has a job waiting already gets no second one; if that was to wait for a time, it
+   * does so no longer.
+   */
   add(tx: Transact, name: QueueName, keys: readonly string[]): Promise<void>
+  /** Adds a job for work that failed, to run after so many milliseconds, unless one is waiting already. */
+  addLater(tx: Transact, name: QueueName, key: string, afterMs: number): Promise<void>
   /** Wakes as many workers as jobs were added; call it after the commit. */
   wake(name: QueueName, count: number): void
   /**
@@ -19,12 +34,16 @@ export type Queue = {
   work(name: QueueName, concurrency: number, handler: (run: JobRun) => Promise<void>): Promise<void>
   /** Takes no more jobs and waits for those that run. */
   stop(): Promise<void>
+  /** The jobs that are not done. */
+  list(): Promise<QueuedJob[]>
   /** Jobs by state. */
   counts(): Promise<{ queue: string; state: string; count: number }[]>
 }
 
 /** The shortest there is. */
 const HEARTBEAT_S = 10
+/** How often a worker looks for jobs that nobody woke it for. */
+const POLL_S = 2
 
 const OPTIONS = {
   // One job waiting for each key; `group` below keeps one running.
@@ -39,8 +58,7 @@ const OPTIONS = {
 /** The job queue on pg-boss. */
 export async function createQueue(db: Database): Promise<Queue> {
   const { boss } = db
-  const names: QueueName[] = ['partition', 'answer']
-  for (const name of names) {
+  for (const name of QUEUES) {
     await boss.createQueue(name, OPTIONS)
     // On a server, the work of a keeper that is gone comes again once its heart has not beaten for a while.
     if (!db.isSole) await boss.updateQueue(name, { heartbeatSeconds: HEARTBEAT_S })
@@ -51,10 +69,22 @@ export async function createQueue(db: Database): Promise<Queue> {
   // that failed: what it failed for may have been what the process was started anew for.
   if (db.isSole)
     await db.query(
-      `update pgboss.job set state = 'retry', start_after = now() where state in ('active', 'retry') and name in ('partition', 'answer')`,
+      `update pgboss.job set state = 'retry', start_after = now() where state in ('active', 'retry') and name = any($1)`,
+      [QUEUES],
     )
+  const timers = new Set<NodeJS.Timeout>()
+  let isStopping = false
   type Worker = { id: string; isBusy: boolean }
-  const workers: Record<QueueName, Worker[]> = { partition: [], answer: [] }
+  const workers = Object.fromEntries(QUEUES.map((name) => [name, []])) as unknown as Record<
+    QueueName,
+    Worker[]
+  >
+
+  function wake(name: QueueName, count: number): void {
+    // An idle worker would find the job only at its next poll; a busy one looks again when it is done.
+    const idle = workers[name].filter(({ isBusy }) => !isBusy)
+    for (const { id } of idle.slice(0, count)) boss.notifyWorker(id)
+  }
 
   return {
     async add(tx, name, keys) {
@@ -65,20 +95,39 @@ export async function createQueue(db: Database): Promise<Queue> {
         group: { id: key },
       }))
       await boss.insert(name, jobs, { db: tx.boss })
+      await tx.query(
+        `update pgboss.job set start_after = now() where name = $1 and singleton_key = any($2)
+          and state = 'created' and start_after > now()`,
+        [name, jobs.map(({ singletonKey }) => singletonKey)],
+      )
     },
-    wake(name, count) {
-      // An idle worker would find the job only at its next poll; a busy one looks again when it is done.
-      const idle = workers[name].filter(({ isBusy }) => !isBusy)
-      for (const { id } of idle.slice(0, count)) boss.notifyWorker(id)
+    async addLater(tx, name, key, afterMs) {
+      const startAfter = new Date(Date.now() + afterMs)
+      const job = {
+        data: { key, isRetry: true },
+        singletonKey: key,
+        group: { id: key },
+        startAfter,
+      }
+      await boss.insert(name, [job], { db: tx.boss })
+      // It need not wait for the next poll.
+      if (afterMs >= POLL_S * 1_000 || isStopping) return
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        wake(name, 1)
+      }, afterMs + 5).unref()
+      timers.add(timer)
     },
+    wake,
     async work(name, concurrency, handler) {
       for (let i = 0; i < concurrency; i++) {
         const worker: Worker = { id: '', isBusy: false }
-        const run = async ([job]: JobWithMetadata<{ key: string }>[]) => {
+        const run = async ([job]: JobWithMetadata<{ key: string; isRetry?: boolean }>[]) => {
           if (!job) return
           worker.isBusy = true
           try {
-            await handler({ key: job.data.key, attempt: job.retryCount + 1, signal: job.signal })
+            const { key, isRetry = false } = job.data
+            await handler({ key, isRetry: isRetry || job.retryCount > 0, signal: job.signal })
           } finally {
             worker.isBusy = false
             boss.notifyWorker(worker.id)
@@ -87,19 +136,30 @@ export async function createQueue(db: Database): Promise<Queue> {
         const options = {
           includeMetadata: true,
           groupConcurrency: 1,
-          pollingIntervalSeconds: 2,
+          pollingIntervalSeconds: POLL_S,
         } as const
         worker.id = await boss.work(name, options, run)
         workers[name].push(worker)
       }
     },
     async stop() {
-      await Promise.all(names.map((name) => boss.offWork(name)))
+      isStopping = true
+      for (const timer of timers) clearTimeout(timer)
+      await Promise.all(QUEUES.map((name) => boss.offWork(name)))
     },
+    list: () =>
+      db.query(
+        `select name as queue, singleton_key as key, start_after as "startAfter", created_on as "createdAt",
+          case when state = 'active' then 'active' when start_after > now() then 'delayed' else 'waiting' end as state
+        from pgboss.job where name = any($1) and state in ('created', 'retry', 'active')
+        order by created_on`,
+        [QUEUES],
+      ),
     counts: () =>
       db.query(
         `select name as queue, state::text as state, count(*)::int as count from pgboss.job
-        where name in ('partition', 'answer') group by 1, 2`,
+        where name = any($1) group by 1, 2`,
+        [QUEUES],
       ),
   }
 }

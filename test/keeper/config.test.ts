@@ -35,6 +35,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     ipfsGateway: null,
     specTimeoutMs: 10_000,
     allowPrivateUrls: false,
+    budget: { perDay: null, perVerse: null },
     logLevel: 'info',
   })
 })

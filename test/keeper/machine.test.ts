@@ -6,6 +6,8 @@ const nothing: Progress = {
   isOnChain: true,
   isTriggerDeep: true,
   hasFailed: false,
+  isDeclined: false,
+  isHeld: false,
   done: new Set(),
   live: { base: false, verses: false, any: false },
   isAnswerOurs: false,

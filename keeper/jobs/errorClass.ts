@@ -1,0 +1,61 @@
+import { isMultiverseError } from '../../sdk/errors.ts'
+
+/**
+ * What an error says about trying again: `outage` is of something that comes back, or is brought back, and nothing is given up
+ * for it; `transient` may go well the next time; `rateLimit` goes well when less is asked; `permanent` never does unless
+ * something is changed; `bug` is an error that nobody foresaw.
+ */
+export type ErrorClass = 'outage' | 'transient' | 'rateLimit' | 'permanent' | 'bug'
+
+/** When work that failed is tried again. Waits double from `firstMs` up to `maxMs`. */
+export type RetryPolicy = {
+  /** How often it is tried in all before it is given up. */
+  attempts: number
+  firstMs: number
+  maxMs: number
+}
+
+/** The rules by class. */
+export const RETRIES: Record<ErrorClass, RetryPolicy> = {
+  outage: { attempts: Infinity, firstMs: 1_000, maxMs: 30_000 },
+  transient: { attempts: 5, firstMs: 500, maxMs: 30_000 },
+  rateLimit: { attempts: 30, firstMs: 5_000, maxMs: 300_000 },
+  permanent: { attempts: 1, firstMs: 0, maxMs: 0 },
+  bug: { attempts: 3, firstMs: 5_000, maxMs: 60_000 },
+}
+
+/** Codes whose class their `isRetryable` does not tell. */
+const CLASS_BY_CODE: Record<string, ErrorClass> = {
+  RPC_FAILED: 'outage',
+  DATABASE_FAILED: 'outage',
+  SIGNER_UNREACHABLE: 'outage',
+  TX_PENDING: 'outage',
+  REPORT_UNSEEN: 'outage',
+  QUESTION_UNSEEN: 'outage',
+  PROVIDER_MISSING: 'outage',
+  RATE_LIMITED: 'rateLimit',
+  PROVIDER_FAILED: 'transient',
+  UNKNOWN_INSTANCE: 'transient',
+  NOT_INITIALIZED: 'transient',
+  UNEXPECTED: 'bug',
+}
+
+/** The class of an error, from the table above; of any other of ours from its `isRetryable`. */
+export function classOf(error: unknown): ErrorClass {
+  if (!isMultiverseError(error)) return 'bug'
+  return CLASS_BY_CODE[error.code] ?? (error.isRetryable ? 'transient' : 'permanent')
+}
+
+/** What becomes of work that failed. */
+export type Verdict = { kind: 'again'; afterMs: number } | { kind: 'dead' }
+
+/**
+ * Decides what becomes of work that has failed `count` times in a row, from 1. The wait is drawn from the upper half of its
+ * bound, so that what failed together does not come again together. `random` is in [0, 1).
+ */
+export function nextTry(of: ErrorClass, count: number, random: number): Verdict {
+  const { attempts, firstMs, maxMs } = RETRIES[of]
+  if (count >= attempts) return { kind: 'dead' }
+  const bound = Math.min(maxMs, firstMs * 2 ** Math.min(count - 1, 30))
+  return { kind: 'again', afterMs: Math.round((bound * (1 + random)) / 2) }
+}
