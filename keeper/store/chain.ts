@@ -1,13 +1,14 @@
 import type { Address, Hex } from 'viem'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import type { Change } from '../chain/follow.ts'
-import type { Fact } from '../chain/facts.ts'
 import type { Header, Window } from '../chain/window.ts'
 import { partitionKey } from '../jobs/key.ts'
 import type { Log } from '../log.ts'
 import type { Database, Transact } from './database.ts'
+import { storeFacts } from './facts.ts'
 import type { Journal } from './journal.ts'
 import type { Queue } from './queue.ts'
+import { remember, takeBack, type Woken } from './undo.ts'
 
 /** How far the books have followed the chain. */
 export type ChainView = {
@@ -37,8 +38,6 @@ export type ChainStoreOptions = {
   confirmations: number
   log: Log
 }
-
-type Keys = { key: string }[]
 
 /** The chain's side of the keeper's database. */
 export function createChainStore(options: ChainStoreOptions): ChainStore {
@@ -73,11 +72,13 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     woken: Woken,
     events: JournalEvent[],
   ): Promise<void> {
-    if (change.kind === 'blocks' && change.ancestor !== null)
+    if (change.kind === 'blocks' && change.ancestor !== null) {
       await takeBack(tx, change.ancestor, woken)
+      settled = { block: Math.min(settled.block, change.ancestor), time: -1 }
+    }
     const isHistory = change.kind === 'history'
     const facts = isHistory ? change.facts : change.blocks.flatMap(({ facts }) => facts)
-    await store(tx, facts, isHistory ? Date.now() : change.seenAt, woken, events)
+    await storeFacts(tx, options, facts, isHistory ? Date.now() : change.seenAt, woken, events)
     if (!isHistory) {
       await remember(tx, change, woken)
       if (change.isHead) await reachHead(tx, change, woken, events)
@@ -85,177 +86,6 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     await queue.add(tx, 'partition', [...woken.partition])
     await queue.add(tx, 'answer', [...woken.answer])
     await journal.append(tx, events)
-  }
-
-  async function store(
-    tx: Transact,
-    facts: readonly Fact[],
-    seenAt: number,
-    woken: Woken,
-    events: JournalEvent[],
-  ): Promise<void> {
-    const of = <K extends Fact['kind']>(kind: K) =>
-      facts.filter((fact): fact is Extract<Fact, { kind: K }> => fact.kind === kind)
-    const bulk = async (statement: string, rows: object[]): Promise<Keys> =>
-      rows.length === 0 ? [] : tx.query(statement, [JSON.stringify(rows)])
-
-    await bulk(
-      `insert into keeper.questions (id, oracle, outcomes, deadline, spec_hash, asked_block)
-      select id, oracle, outcomes, deadline, spec_hash, block
-      from jsonb_to_recordset($1::jsonb) as fact
-        (id text, oracle text, outcomes int, deadline double precision, spec_hash text, block int)
-      on conflict (id) do update set asked_block = excluded.asked_block`,
-      of('asked').map(({ question, oracle, outcomes, deadline, specHash, at }) => ({
-        id: question,
-        oracle,
-        outcomes,
-        // Nobody lives to see a later one; so it is a number everywhere.
-        deadline: Math.min(Number(deadline), Number.MAX_SAFE_INTEGER),
-        spec_hash: specHash,
-        block: at.block,
-      })),
-    )
-    const published = await bulk(
-      `insert into keeper.spec_uris (question, block, index, uri)
-      select question, block, index, uri from jsonb_to_recordset($1::jsonb) as fact
-        (question text, block int, index int, uri text)
-      on conflict do nothing returning question as key`,
-      of('published').map(({ question, uri, at }) => ({
-        question,
-        // A NUL byte is nothing a Postgres text can hold, nor any URI.
-        uri: uri.replaceAll('\0', ''),
-        block: at.block,
-        index: at.index,
-      })),
-    )
-    // A partition that failed for its spec gets another chance with every new place to find it.
-    const revived = await bulk(
-      `with revived as (
-        update keeper.partitions set state = 'running', error = null
-        where state = 'failed' and error->>'code' like 'SPEC\\_%'
-          and question in (select key from jsonb_to_recordset($1::jsonb) as fact (key text))
-        returning key
-      ), forgotten as (
-        delete from keeper.failures where queue = 'partition' and key in (select key from revived)
-      )
-      select key from revived`,
-      published,
-    )
-    await bulk(
-      `update keeper.questions question
-      set resolved_block = fact.block, winner = fact.outcome, is_expired = fact.expired
-      from jsonb_to_recordset($1::jsonb) as fact (id text, block int, outcome int, expired boolean)
-      where question.id = fact.id`,
-      of('resolved').map(({ question, outcome, isExpired, at }) => ({
-        id: question,
-        outcome,
-        expired: isExpired,
-        block: at.block,
-      })),
-    )
-    const pushed = of('pushed').map((fact) => ({
-      key: partitionKey(options.chainId, options.multiverse, fact),
-      parent: fact.parent,
-      question: fact.question,
-      path: fact.path,
-      questions: [...fact.path.map(({ question }) => question), fact.question],
-      block: fact.at.block,
-      index: fact.at.index,
-      tx: fact.at.tx,
-      seen_at: seenAt,
-    }))
-    const started = (await bulk(
-      `insert into keeper.partitions
-        (key, parent, question, path, questions, trigger_block, trigger_index, trigger_tx, seen_at, state)
-      select distinct on (key) key, parent, question, path, questions, block, index, tx, seen_at, 'running'
-      from jsonb_to_recordset($1::jsonb) as fact
-        (key text, parent text, question text, path jsonb, questions jsonb, block int, index int, tx text,
-        seen_at double precision)
-      order by key, block, index
-      on conflict (key) do update set
-        trigger_block = excluded.trigger_block, trigger_index = excluded.trigger_index,
-        trigger_tx = excluded.trigger_tx, seen_at = excluded.seen_at,
-        state = case partitions.state when 'cancelled' then 'running' else partitions.state end,
-        waiting = null
-      where partitions.trigger_block is null
-      returning key, parent, question, trigger_tx, trigger_block`,
-      pushed,
-    )) as { key: string; parent: Hex; question: Hex; trigger_tx: Hex; trigger_block: number }[]
-    // What was decided before it was seen needs no worlds any more.
-    const late = await bulk(
-      `update keeper.partitions partition set state = 'resolved'
-      from keeper.questions question
-      where partition.key in (select key from jsonb_to_recordset($1::jsonb) as fact (key text))
-        and question.id = partition.question and question.resolved_block is not null
-        and not exists (select 1 from keeper.steps where steps.partition = partition.key)
-      returning partition.key`,
-      started.map(({ key }) => ({ key })),
-    )
-    await bulk(
-      `update keeper.partitions partition set report_tx = fact.tx, report_block = fact.block
-      from jsonb_to_recordset($1::jsonb) as fact (key text, tx text, block int)
-      where partition.key = fact.key`,
-      of('reported').map((fact) => ({
-        key: partitionKey(options.chainId, options.multiverse, fact),
-        tx: fact.at.tx,
-        block: fact.at.block,
-      })),
-    )
-    const isLate = new Set(late.map(({ key }) => key))
-    for (const { key, parent, question, trigger_tx, trigger_block } of started) {
-      if (isLate.has(key)) continue
-      woken.partition.add(key)
-      events.push({
-        kind: 'partition.started',
-        parent,
-        question,
-        triggerTx: trigger_tx,
-        triggerBlock: trigger_block,
-      })
-    }
-    for (const { key } of revived) woken.partition.add(key)
-  }
-
-  /** Forgets what stood in blocks above `ancestor`. What it was the ground for is looked at again. */
-  async function takeBack({ query }: Transact, ancestor: number, woken: Woken): Promise<void> {
-    await query(`delete from keeper.blocks where number > $1`, [ancestor])
-    await query(`delete from keeper.spec_uris where block > $1`, [ancestor])
-    await query(`update keeper.questions set asked_block = null where asked_block > $1`, [ancestor])
-    await query(
-      `update keeper.txs set state = 'signed', block = null, block_hash = null where block > $1`,
-      [ancestor],
-    )
-    const lost = await query<{ key: string }>(
-      `update keeper.partitions set trigger_block = null where trigger_block > $1 returning key`,
-      [ancestor],
-    )
-    const unreported = await query<{ key: string }>(
-      `select key from keeper.partitions where report_block > $1`,
-      [ancestor],
-    )
-    const unanswered = await query<{ key: string }>(
-      `select question as key from keeper.answers where block > $1`,
-      [ancestor],
-    )
-    const reopened = await query<{ key: string }>(
-      `update keeper.questions set resolved_block = null, winner = null, is_expired = null
-      where resolved_block > $1 returning id as key`,
-      [ancestor],
-    )
-    const unmerged = await query<{ key: string }>(
-      `with affected as (
-        update keeper.partitions set state = 'running' where state = 'resolved' and exists (
-          select 1 from jsonb_to_recordset($1::jsonb) as question (key text) where questions ? question.key
-        ) returning key
-      ), undone as (
-        delete from keeper.steps where name = 'merge' and partition in (select key from affected)
-      )
-      select key from affected`,
-      [JSON.stringify(reopened)],
-    )
-    for (const { key } of [...lost, ...unmerged]) woken.partition.add(key)
-    await unmine({ query }, unreported, unanswered, woken)
-    settled = { block: Math.min(settled.block, ancestor), time: -1 }
   }
 
   /** Wakes all that is not waiting for the chain: after a start, and when the endpoint is back. */
@@ -356,66 +186,4 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
           })),
         ),
   }
-}
-
-type Woken = { partition: Set<string>; answer: Set<string> }
-
-/** Stores the window's new blocks. */
-async function remember(
-  { query }: Transact,
-  { blocks, window }: Extract<Change, { kind: 'blocks' }>,
-  woken: Woken,
-): Promise<void> {
-  const headers = JSON.stringify(blocks.map(({ header }) => header))
-  await query(
-    `insert into keeper.blocks (number, hash, parent_hash, timestamp)
-    select number, hash, "parentHash", timestamp from jsonb_to_recordset($1::jsonb) as header
-      (number int, hash text, "parentHash" text, timestamp int8)
-    on conflict (number) do update
-      set hash = excluded.hash, parent_hash = excluded.parent_hash, timestamp = excluded.timestamp`,
-    [headers],
-  )
-  await query(`delete from keeper.blocks where number < $1`, [window[0]?.number ?? 0])
-  // A receipt may have come from a block that never became part of the chain that is followed.
-  const undone = await query<{ purpose: string }>(
-    `update keeper.txs set state = 'signed', block = null, block_hash = null
-    from jsonb_to_recordset($1::jsonb) as header (number int, hash text)
-    where txs.block = header.number and txs.block_hash <> header.hash returning purpose`,
-    [headers],
-  )
-  if (undone.length === 0) return
-  await unmine({ query }, keysFor(undone, 'report'), keysFor(undone, 'answer'), woken)
-}
-
-/** Reports and answers that are in no block any more are to be seen to again. */
-async function unmine(
-  { query }: Pick<Transact, 'query'>,
-  reports: Keys,
-  answers: Keys,
-  woken: Woken,
-): Promise<void> {
-  await query(
-    `with undone as (
-      delete from keeper.steps where name in ('report', 'merge')
-        and partition in (select key from jsonb_to_recordset($1::jsonb) as report (key text))
-    )
-    update keeper.partitions set report_block = null, report_tx = null, wait_block = null,
-      state = case when state in ('failed', 'cancelled') then state else 'running' end
-    where key in (select key from jsonb_to_recordset($1::jsonb) as report (key text))`,
-    [JSON.stringify(reports)],
-  )
-  await query(
-    `update keeper.answers set state = 'wanted', tx = null, block = null, wait_block = null
-    where question in (select key from jsonb_to_recordset($1::jsonb) as answer (key text))`,
-    [JSON.stringify(answers)],
-  )
-  for (const { key } of reports) woken.partition.add(key)
-  for (const { key } of answers) woken.answer.add(key)
-}
-
-/** The partitions or questions that transactions were for. */
-function keysFor(txs: { purpose: string }[], kind: 'report' | 'answer'): Keys {
-  return txs
-    .filter(({ purpose }) => purpose.startsWith(`${kind}:`))
-    .map(({ purpose }) => ({ key: purpose.slice(kind.length + 1) }))
 }

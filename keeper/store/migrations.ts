@@ -165,6 +165,27 @@ const MIGRATIONS: readonly (readonly string[])[] = [
         sum((event->>'costUnits')::double precision), count(*)
       from keeper.journal where event->>'kind' = 'provider.invoked' group by 1, 2, 3`,
   ],
+  [
+    // Several transactions may be signed with one nonce, and one may be for several purposes. cost: wei, at most while it is
+    // signed. number: the order of signing.
+    `alter table keeper.txs
+      add column number bigserial,
+      add column purposes jsonb not null default '[]',
+      add column kind text not null default 'call',
+      add column head_block int,
+      add column cost numeric,
+      add column settled_at timestamptz`,
+    `alter table keeper.txs rename column created_at to signed_at`,
+    `update keeper.txs set purposes = jsonb_build_array(purpose),
+      settled_at = case when state = 'signed' then null else signed_at end`,
+    `drop index keeper.txs_purpose`,
+    `alter table keeper.txs drop column purpose`,
+    `create index txs_purposes on keeper.txs using gin (purposes)`,
+    `create index txs_nonces on keeper.txs (sender, nonce)`,
+    // Only to be locked: the next nonce follows from what was signed.
+    `alter table keeper.nonces rename to senders`,
+    `alter table keeper.senders drop column next`,
+  ],
 ]
 
 /**

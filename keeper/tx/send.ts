@@ -93,11 +93,17 @@ export function createSender(options: SenderOptions): Sender {
       gas: gasLimit(estimate),
       ...feesFor(block.baseFeePerGas ?? 0n, tip),
     }
-    const tx = await txs.sign(purpose, account.address, floor, async (nonce) => {
+    const signing = {
+      sender: account.address,
+      purposes: [purpose],
+      kind: 'call' as const,
+      headBlock: Number(block.number),
+    }
+    const tx = await txs.sign(signing, floor, async (nonce) => {
       const raw = await account.signTransaction({ ...request, nonce })
-      return { raw, hash: keccak256(raw) }
+      return { raw, hash: keccak256(raw), cost: request.gas * request.maxFeePerGas }
     })
-    log.info({ purpose, tx: tx.hash, nonce: tx.nonce }, 'tx.signed')
+    log.info({ purposes: tx.purposes, tx: tx.hash, nonce: tx.nonce }, 'tx.signed')
     return tx
   }
 
@@ -124,6 +130,7 @@ export function createSender(options: SenderOptions): Sender {
         state: receipt.status === 'success' ? 'mined' : 'reverted',
         block: Number(receipt.blockNumber),
         blockHash: receipt.blockHash,
+        cost: receipt.gasUsed * receipt.effectiveGasPrice,
       }
     } catch (error) {
       if (error instanceof TransactionReceiptNotFoundError) return null
@@ -132,9 +139,9 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   async function settle(tx: TxRecord, end: TxEnd): Promise<boolean> {
-    if (!(await txs.settle(tx.hash, end))) return false
+    if (!(await txs.settle(tx, end))) return false
     options.onSettled(end.state)
-    log.info({ purpose: tx.purpose, tx: tx.hash, ...end }, `tx.${end.state}`)
+    log.info({ purposes: tx.purposes, tx: tx.hash, ...end }, `tx.${end.state}`)
     return true
   }
 

@@ -346,9 +346,9 @@ test(
       await keeper.says(
         msg,
         (line) =>
-          [line['partition'], line['question'], line['purpose']].some((name) =>
-            names.includes(name as string),
-          ) && line['step'] === step,
+          [line['partition'], line['question'], line['purposes']]
+            .flat()
+            .some((name) => names.includes(name as string)) && line['step'] === step,
       )
       keeper.signal('SIGKILL')
       await keeper.ended
