@@ -13,6 +13,7 @@ import {
   answersOf,
   askQuestion,
   createFolders,
+  eventually,
   type Folders,
   fund,
   isState,
@@ -117,7 +118,10 @@ test('runs a world in each verse and reports what they came to', async () => {
 })
 
 test('tells its journal of every provider there is, and links those that it works with', async () => {
-  const events = (await keeper.journal()).map(({ event }) => event)
+  const events = await eventually('the journal', async () => {
+    const value = (await keeper.journal()).map(({ event }) => event)
+    return { value, isReached: value.some(({ kind }) => kind === 'provider.registered') }
+  })
   const registered = events.filter((event) => event.kind === 'provider.registered')
   expect(registered.map(({ providerId }) => providerId).toSorted()).toEqual(
     ROSTER.map(({ id }) => id).toSorted(),
