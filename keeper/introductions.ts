@@ -1,3 +1,4 @@
+import { linkPut } from '../providers/invocation.ts'
 import type { LinkConfig, WorldRuntimeProvider } from '../providers/provider.ts'
 import type { Status } from '../providers/registry.ts'
 import type { ProviderRow } from '../providers/roster.ts'
@@ -54,11 +55,5 @@ function registered({ id, capabilities, declared, ...row }: Introduced): Registe
 async function link(provider: WorldRuntimeProvider): Promise<JournalEvent> {
   const config: LinkConfig = { source: COMPONENT, target: provider.id, name: 'default', config: {} }
   await provider.receiveLinkConfig(config)
-  return {
-    kind: 'link.put',
-    linkId: `${COMPONENT}-${provider.id}-default`,
-    sourceComponent: COMPONENT,
-    targetProvider: provider.id,
-    linkConfig: {},
-  }
+  return linkPut(config)
 }

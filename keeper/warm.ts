@@ -88,12 +88,12 @@ export function createWarmWorlds(
     provider: {
       ...provider,
       create,
-      destroy: async (instanceId) => {
+      destroy: async (instanceId, options) => {
         for (const [key, { id }] of handedOut) if (id === instanceId) handedOut.delete(key)
-        await provider.destroy(instanceId)
+        await provider.destroy(instanceId, options)
       },
-      merge: async (instanceIds, oracle) => {
-        const kept = await provider.merge(instanceIds, oracle)
+      merge: async (instanceIds, oracle, options) => {
+        const kept = await provider.merge(instanceIds, oracle, options)
         for (const [key, { id }] of handedOut)
           if (id !== kept.id && instanceIds.includes(id)) handedOut.delete(key)
         return kept

@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import type { Hex } from 'viem'
 import { isMultiverseError, oneLine } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
-import type { WorldRuntimeProvider } from './provider.ts'
+import type { LinkConfig, WorldRuntimeProvider } from './provider.ts'
 
 /** A call as the journal sees it. */
 export type Invocation = {
@@ -17,6 +17,8 @@ export type Invocation = {
 
 type Row = Extract<JournalEvent, { kind: 'provider.invoked' }>
 type Json = Row['input']
+/** What is told of a provider. */
+type Told = Extract<JournalEvent, { kind: 'provider.invoked' | 'link.put' | 'link.deleted' }>
 
 /** What one row says of the call's end; `ms` is time on one core. */
 type Outcome = { instanceId: string | null; ms: number; output: Json | null }
@@ -28,7 +30,7 @@ const MAX_ROWS = 256
 
 /**
  * A provider whose every core operation is journalled as `provider.invoked`: one event a call, one a child for a branch,
- * failures too. Lifecycle, links and queries pass through.
+ * failures too. So are links that were put and deleted (`link.put`, `link.deleted`). Lifecycle and queries pass through.
  *
  * `costUnits` are core-seconds: the time a call kept one core busy, as the provider measured it; for a failed call the time
  * it took in all, shared among a branch's children. `latencyMs` is what the caller waited.
@@ -38,7 +40,7 @@ const MAX_ROWS = 256
  */
 export function journalled(
   provider: WorldRuntimeProvider,
-  write: (event: Row) => void | Promise<void>,
+  write: (event: Told) => void | Promise<void>,
   { verseOf = () => null }: { verseOf?: (invocation: Invocation) => Hex | null } = {},
 ): WorldRuntimeProvider {
   return {
@@ -47,8 +49,14 @@ export function journalled(
     trit: provider.trit,
     init: (config) => provider.init(config),
     shutdown: () => provider.shutdown(),
-    receiveLinkConfig: (link) => provider.receiveLinkConfig(link),
-    deleteLink: (link) => provider.deleteLink(link),
+    receiveLinkConfig: async (link) => {
+      await provider.receiveLinkConfig(link)
+      await write(linkPut(link))
+    },
+    deleteLink: async (link) => {
+      await provider.deleteLink(link)
+      await write({ kind: 'link.deleted', linkId: linkId(link) })
+    },
     capabilities: () => provider.capabilities(),
     list: () => provider.list(),
     create: (options) =>
@@ -95,11 +103,12 @@ export function journalled(
           component: options.component ?? null,
         },
         () => provider.execute(instanceId, code, options),
-        ({ value, stdout, stderr, ...result }) => {
+        ({ value, stdout, stderr, calls = [], ...result }) => {
           const isLong = JSON.stringify(value).length > MAX_VALUE
           const output = {
             ...result,
             value: isLong ? null : (value as Json[string]),
+            calls: calls.length,
             stdoutBytes: Buffer.byteLength(stdout),
             stderrBytes: Buffer.byteLength(stderr),
           }
@@ -159,6 +168,22 @@ export function journalled(
     if (done.status === 'rejected') throw done.reason
     return done.value
   }
+}
+
+/** The journal's event of a link that is there. */
+export function linkPut(link: LinkConfig): Extract<JournalEvent, { kind: 'link.put' }> {
+  const { source, target, config } = link
+  return {
+    kind: 'link.put',
+    linkId: linkId(link),
+    sourceComponent: source,
+    targetProvider: target,
+    linkConfig: config,
+  }
+}
+
+function linkId({ source, target, name }: LinkConfig): string {
+  return `${source}-${target}-${name}`
 }
 
 function failedRows(instanceId: string | null, latencyMs: number, children: number): Outcome[] {

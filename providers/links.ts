@@ -26,10 +26,14 @@ export type Links = {
   put: (link: LinkConfig) => void
   /** Idempotent. The right ends at once, even when the disk cannot be told. */
   remove: (link: LinkConfig) => void
-  /** Whether a live link leads from the component to the provider. */
+  /** Whether a live link lets the component use the provider. */
   permits: (component: string) => boolean
-  /** The links that lead from the component to the provider. */
+  /** The links that let the component use the provider. */
   of: (component: string) => LinkConfig[]
+  /** The links that give functions of the host to the worlds of a source: a component's, or one world. */
+  functionsOf: (source: string) => LinkConfig[]
+  /** All of those. */
+  functions: () => LinkConfig[]
   /** Ends all rights in this process; what is in the folder stays for the next. */
   clear: () => void
 }
@@ -46,8 +50,9 @@ export function createLinks(id: string): Links {
   const keep = () => {
     if (folder !== null) write(folder, [...links.values()])
   }
-  const of = (component: string) =>
-    [...links.values()].filter((link) => link.source === component && link.target === id)
+  const from = (source: string) =>
+    [...links.values()].filter((link) => link.source === source && link.target === id)
+  const of = (component: string) => from(component).filter((link) => !isFunctionLink(link))
   return {
     open: (opened) => {
       for (const link of read(opened)) links.set(keyOf(link), link)
@@ -74,11 +79,18 @@ export function createLinks(id: string): Links {
     },
     permits: (component) => of(component).length > 0,
     of,
+    functionsOf: (source) => from(source).filter(isFunctionLink),
+    functions: () => [...links.values()].filter(isFunctionLink),
     clear: () => {
       links.clear()
       folder = null
     },
   }
+}
+
+/** Whether a link gives a function of the host; the others give the right to use the provider. */
+export function isFunctionLink({ config }: LinkConfig): boolean {
+  return config['function'] !== undefined
 }
 
 function keyOf({ source, target, name }: LinkConfig): string {

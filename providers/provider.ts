@@ -6,7 +6,7 @@ import type { Trit } from '../sdk/gf3.ts'
  * project's seed documents. An operation a vendor does not have rejects with code UNSUPPORTED, never a fake success.
  *
  * Error codes every provider may reject with: NOT_INITIALIZED, UNSUPPORTED, UNKNOWN_INSTANCE, UNKNOWN_SNAPSHOT,
- * LINK_DENIED, EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED, ABORTED
+ * LINK_DENIED, FUNCTION_NOT_LINKED (a program called a function of the host that no link gives its world), EXECUTION_TIMEOUT, OUT_OF_MEMORY, PROGRAM_ERROR, RESULT_INVALID, SNAPSHOT_CORRUPT, PROVIDER_FAILED, ABORTED
  * (the caller's signal), DEADLINE_EXCEEDED (the caller's deadline), INVALID_ARGUMENT. Those that say that the same call may
  * succeed later are retryable (`isRetryable`); what an error came from is its `cause`.
  */
@@ -22,9 +22,14 @@ export type WorldRuntimeProvider = {
   shutdown(): Promise<void>
 
   // Link management (wasmCloud v1 semantics)
-  /** Grants a component what the link names. A duplicate is ignored. */
+  /**
+   * Grants a component what the link names: to use the provider, or, with `function` in its config, a function of the host to
+   * the worlds that were made on the component's behalf, under the link's name. The source may be one instance: then only that
+   * world has it, until it ends. A duplicate is ignored.
+   * @throws INVALID_ARGUMENT, UNSUPPORTED (the provider has no such function to give)
+   */
   receiveLinkConfig(link: LinkConfig): Promise<void>
-  /** Withdraws it at once. Idempotent. */
+  /** Withdraws it at once: the very next call that it permitted is refused, in the middle of a run too. Idempotent. */
   deleteLink(link: LinkConfig): Promise<void>
 
   // Core operations
@@ -100,9 +105,23 @@ export type BranchOptions = CallOptions & { key?: string; component?: string }
 export type ExecuteOptions = CallOptions &
   Partial<Limits> & {
     component?: string
+    /**
+     * What functions of the host answered in an earlier run of the same code. They are not called again, and no link is
+     * asked for: each of the program's calls is given the next answer when it is the same call, and is refused when not.
+     */
+    answers?: readonly HostCall[]
     /** Is given what the program writes as it comes, or where that cannot be had, when it has ended. */
     onOutput?: (output: Output) => void
   }
+
+/** What a program asked of a function of the host, and what it was told: what makes its run different from another. */
+export type HostCall = { name: string; args: Json[]; answer: HostAnswer }
+export type HostAnswer =
+  | { kind: 'value'; value: Json }
+  | { kind: 'error'; code: string; message: string }
+
+/** What JSON can say. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 /** A piece of what a program has written, and where to. */
 export type Output = { stream: 'stdout' | 'stderr'; text: string }
@@ -134,6 +153,8 @@ export type ExecutionResult = {
   /** Hash of the world's whole state after the run. */
   stateRoot: Hex
   tookMs: number
+  /** The calls of functions of the host that were answered, in their order; absent when there were none. */
+  calls?: HostCall[]
 }
 
 /** The oracle's word on a set of instances: which one came true. */
@@ -150,4 +171,6 @@ export type Capabilities = {
   deterministic: boolean
   /** Whether a world can start from a block of a chain; absent is no. */
   origin?: boolean
+  /** The functions of the host that links can give to worlds; absent is none. */
+  functions?: string[]
 }

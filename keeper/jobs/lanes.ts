@@ -142,7 +142,7 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
 
   async function verifyLane(executed: Executed, lane: WorldOutcome): Promise<WorldOutcome> {
     const { record, spec } = executed
-    const { outcome, stateRoot, valueHash, optimized } = lane
+    const { outcome, stateRoot, valueHash, optimized, calls } = lane
     const code = verseCode(spec, outcome, optimized?.parameters)
     const claim = { stateRoot: stateRoot!, ...(valueHash === undefined ? {} : { valueHash }) }
     const verdict = await worlds.withSplit(executed, (snapshotId) =>
@@ -159,7 +159,7 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
             {
               worlds: generatorOf(record),
               from: { kind: 'snapshot', snapshotId },
-              steps: [{ code, ...claim }],
+              steps: [{ code, ...claim, ...(calls === undefined ? {} : { calls }) }],
               limits: providers.replayLimits,
             },
             { component: COMPONENT },

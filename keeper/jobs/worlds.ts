@@ -16,7 +16,7 @@ import type {
 import type { Names } from './key.ts'
 import type { KeyedLock } from './lock.ts'
 import { failure, laneOf } from './outcome.ts'
-import { runVerse } from './program.ts'
+import { type Again, runVerse } from './program.ts'
 import type { VerseIndex } from './verses.ts'
 import { created, resolved, snapshotted } from './worldEvents.ts'
 
@@ -256,10 +256,10 @@ export function createWorlds(options: WorldsOptions): Worlds {
   function runIn(
     { provider, instanceId, outcome, entityId }: LiveWorld,
     spec: Spec,
-    parameters?: readonly number[],
+    again?: Again,
   ): Promise<WorldOutcome> {
     if (outcome === null) throw new Error(`${entityId} is split, and runs no program`)
-    return runVerse(providers.worlds(provider), instanceId, spec, outcome, parameters)
+    return runVerse(providers.worlds(provider), instanceId, spec, outcome, again)
   }
 
   async function generatorOfParent(record: PartitionRecord): Promise<string | null> {
@@ -278,7 +278,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const discard = () => provider.destroy(instanceId)
     let run: WorldOutcome
     try {
-      run = await runVerse(provider, instanceId, spec, outcome, parameters)
+      run = await runVerse(provider, instanceId, spec, outcome, { parameters })
     } catch (error) {
       await discard()
       throw error
@@ -424,7 +424,10 @@ export function createWorlds(options: WorldsOptions): Worlds {
     const [instance] = await branchSplit(executed, [outcome], call)
     const world = putVerse(executed, outcome, instance!.id)
     const lane = laneOf(executed.record, outcome)
-    const again = await runIn(world, executed.spec, lane?.optimized?.parameters)
+    const again = await runIn(world, executed.spec, {
+      parameters: lane?.optimized?.parameters,
+      answers: lane?.calls ?? [],
+    })
     const expected = lane?.stateRoot
     if (again.stateRoot === expected) return world
     await end(key, world, 'collapsed')

@@ -1,4 +1,5 @@
 import type { Address, Hex } from 'viem'
+import type { HostCall } from '../../providers/provider.ts'
 import type { Cast } from '../../providers/select.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Path } from '../../sdk/ids.ts'
@@ -22,6 +23,8 @@ export type WorldOutcome = {
   tookMs: number
   /** Stands for the whole answer of the program, to be claimed of it. Absent when the program failed. */
   valueHash?: string
+  /** What functions of the host answered it, when it called any: it would be another run with other answers. */
+  calls?: HostCall[]
   /** What an optimiser chose in place of the verse's own strategy, and what that costs. Absent when nothing cost less. */
   optimized?: { parameters: number[]; ownCost: string }
   /** Re-execution in another process came to the same. */

@@ -1,7 +1,10 @@
+import type { HostFunctions } from './functions.ts'
 import type {
   Capabilities,
   ExecutionResult,
+  HostAnswer,
   Instance,
+  Json,
   Limits,
   Origin,
   Output,
@@ -20,6 +23,8 @@ export type WorldEngine<state, image> = {
   limits: Limits
   /** A larger `memoryBytes` stands for this. */
   maxMemoryBytes?: number
+  /** What links can give to its worlds, for engines whose programs can call out of them. */
+  functions?: HostFunctions
   /** Children of one branch. */
   maxBranches: number
   /** Refuses code that could never run here, before it waits for its turn. @throws INVALID_ARGUMENT */
@@ -75,6 +80,8 @@ export type Program = Limits & {
   onOutput: (output: Output) => void
   /** Whether anybody listens to that. */
   isHeard: boolean
+  /** Calls a function of the host; null when no link gives the world any. Never rejects. */
+  call: ((name: string, args: Json[]) => Promise<HostAnswer>) | null
 }
 
 /** A world as the host keeps it. */
@@ -83,6 +90,8 @@ export type World<state> = {
   /** The engine's own. */
   readonly state: state
   readonly key: string | undefined
+  /** On whose behalf it was made. */
+  readonly component: string | undefined
   /** Settles with the last call on it so far. Never rejects. */
   turn: Promise<unknown>
   isEnded: boolean

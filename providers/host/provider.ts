@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Instance, ProviderConfig, WorldRuntimeProvider } from '../provider.ts'
 import { createCalls } from './calls.ts'
+import { createFunctions } from './functions.ts'
 import type { OpenEngine, World, WorldEngine } from './engine.ts'
 import { invalid, notInitialised, unknownInstance } from './errors.ts'
 import { checkLimits, withinLimits } from './limits.ts'
@@ -24,6 +25,7 @@ export function createHostedProvider<state, image>(
   type Opened = Awaited<ReturnType<typeof open>>
   const worlds = new Map<string, World<state>>()
   const calls = createCalls(id)
+  const functions = createFunctions(id, engine.functions ?? {}, calls.links)
   /** What was made under the keys of snapshots, by id. */
   const snapshotKeys = new Map<string, string>()
   /** Worlds on their way out. */
@@ -75,6 +77,8 @@ export function createHostedProvider<state, image>(
 
     receiveLinkConfig: async (link) => {
       ready()
+      functions.accept(link)
+      if (isInstance(link.source)) known(link.source)
       calls.links.put(link)
     },
 
@@ -85,7 +89,7 @@ export function createHostedProvider<state, image>(
 
     create: async (request) => {
       ready()
-      const { seed, key, origin = null } = request
+      const { seed, key, component, origin = null } = request
       if (origin !== null && capabilities.origin !== true)
         throw new MultiverseError('UNSUPPORTED', `${id} worlds start from no chain`)
       if (seed < 0n || seed >= 2n ** 64n)
@@ -93,7 +97,7 @@ export function createHostedProvider<state, image>(
       const what = `create ${seed}${origin === null ? '' : ` at ${origin.blockHash}`}`
       const instances = await calls.perform('create', null, request, (signal) =>
         calls.underKey(key, what, () =>
-          make({ count: 1, snapshotId: null, key, signal }, (world) =>
+          make({ count: 1, snapshotId: null, key, component, signal }, (world) =>
             ready().running.create(world, { seed, origin }, signal),
           ),
         ),
@@ -129,11 +133,14 @@ export function createHostedProvider<state, image>(
       if (!Number.isInteger(count) || count < 0 || count > engine.maxBranches)
         throw invalid(`count ${count} is not an integer from 0 to ${engine.maxBranches}`)
       const key = count === 0 ? undefined : request.key
+      const { component } = request
       return calls.perform('branch', null, request, (signal) =>
         calls.underKey(key, `branch ${count} of ${snapshotId}`, async () => {
           const { lend, restore } = ready().running
           return lend(snapshotId, signal, (image) =>
-            make({ count, snapshotId, key, signal }, (world) => restore(world, image, signal)),
+            make({ count, snapshotId, key, component, signal }, (world) =>
+              restore(world, image, signal),
+            ),
           )
         }),
       )
@@ -150,8 +157,16 @@ export function createHostedProvider<state, image>(
         inTurn(instanceId, signal, async (world) => {
           const { onOutput, finish } = relay(request.onOutput, signal)
           const isHeard = request.onOutput !== undefined
-          const program = { code, ...limits, onOutput, isHeard }
-          return finish(await ready().running.execute(world, program, signal))
+          const { answers } = request
+          const { component } = world
+          const { running } = ready()
+          const { result, calls: made } = await functions.during(
+            { instanceId, component },
+            { answers, signal },
+            (call, either) =>
+              running.execute(world, { code, ...limits, onOutput, isHeard, call }, either),
+          )
+          return { ...finish(result), ...(made.length > 0 ? { calls: made } : {}) }
         }),
       )
     },
@@ -173,7 +188,8 @@ export function createHostedProvider<state, image>(
 
     capabilities: () => {
       const isolation = opened?.running.isolation ?? capabilities.isolation
-      return { ...capabilities, isolation }
+      const names = Object.keys(engine.functions ?? {})
+      return { ...capabilities, isolation, ...(names.length > 0 ? { functions: names } : {}) }
     },
 
     list: async () => {
@@ -185,6 +201,9 @@ export function createHostedProvider<state, image>(
   async function open({ dataDir, limits: given }: ProviderConfig) {
     const limits = checkLimits({ ...engine.limits, ...given }, engine.maxMemoryBytes)
     calls.links.open(dataDir)
+    // Worlds end with their process, and with them what was linked to one of them alone.
+    for (const link of calls.links.functions())
+      if (isInstance(link.source)) calls.links.remove(link)
     try {
       const running: OpenEngine<state, image> = await engine.open({ dataDir, limits, lose })
       return { running, limits }
@@ -224,10 +243,16 @@ export function createHostedProvider<state, image>(
 
   /** Makes all of `count` worlds or none. */
   async function make(
-    of: { count: number; snapshotId: string | null; key: string | undefined; signal: AbortSignal },
+    of: {
+      count: number
+      snapshotId: string | null
+      key: string | undefined
+      component: string | undefined
+      signal: AbortSignal
+    },
     give: (instanceId: string) => Promise<state>,
   ): Promise<Instance[]> {
-    const { count, snapshotId, key, signal } = of
+    const { count, snapshotId, key, component, signal } = of
     const begun = performance.now()
     const { running } = ready()
     const births = Array.from({ length: count }, async (): Promise<World<state>> => {
@@ -235,7 +260,7 @@ export function createHostedProvider<state, image>(
       const state = await give(instanceId)
       const bootMs = performance.now() - begun
       const instance: Instance = { id: instanceId, providerId: id, snapshotId, bootMs }
-      return { instance, state, key, turn: Promise.resolve(), isEnded: false }
+      return { instance, state, key, component, turn: Promise.resolve(), isEnded: false }
     })
     const born = await Promise.allSettled(births)
     const failed = born.find((birth) => birth.status === 'rejected')
@@ -273,7 +298,9 @@ export function createHostedProvider<state, image>(
     worlds.delete(world.instance.id)
     calls.release(world.key)
     calls.cut(world.instance.id, reason)
-    const ending = running.end(world)
+    const ending = running.end(world).then(() => {
+      for (const link of calls.links.functionsOf(world.instance.id)) calls.links.remove(link)
+    })
     endings.add(ending)
     // One that fails stays, and is told by shutdown.
     ending.then(
@@ -282,4 +309,9 @@ export function createHostedProvider<state, image>(
     )
     return ending
   }
+}
+
+/** Whether a link's source is one world, by the shape of its id. */
+function isInstance(source: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(source)
 }

@@ -31,8 +31,8 @@ export type HostState = {
   links: ReadonlyMap<number, Link>
 }
 
-/** A host function: it is given its first argument as text, and gives nothing back. */
-export type Link = { take: (text: string) => void; maxBytes: number }
+/** A host function: it is given its first argument as text, up to so much of it, and gives text back or nothing. */
+export type Link = { take: (text: string, isWhole: boolean) => string | null; maxBytes: number }
 
 /** A new instance with `byteLength` bytes of zeroed memory. */
 export function createGuest(module: WebAssembly.Module, byteLength: number): Guest {
@@ -60,18 +60,23 @@ export function createGuest(module: WebAssembly.Module, byteLength: number): Gue
   function callHost(context: number, values: number, count: number, id: number): number {
     const { api } = guest
     const link = host.links.get(id)
-    if (link === undefined) {
-      const code = writeText(guest, `throw new ReferenceError('host function ${id} has no link')`)
-      const thrown = api.evaluate(context, code.at, code.length, code.at + code.length, 0, 0)
-      api.free(code.at)
-      return thrown
-    }
+    if (link === undefined)
+      return evaluate(context, `throw new ReferenceError('host function ${id} has no link')`)
     const at = count > 0 ? api.toText(context, values) : 0
     if (at === 0) return 0
-    const { text } = readText(guest, at, link.maxBytes)
+    const { text, isWhole } = readText(guest, at, link.maxBytes)
     api.freeText(context, at)
-    link.take(text)
-    return 0
+    const answer = link.take(text, isWhole)
+    // A text in JSON is the same text in the language.
+    return answer === null ? 0 : evaluate(context, JSON.stringify(answer))
+  }
+
+  function evaluate(context: number, text: string): number {
+    const code = writeText(guest, text)
+    const { api } = guest
+    const value = api.evaluate(context, code.at, code.length, code.at + code.length, 0, 0)
+    api.free(code.at)
+    return value
   }
 }
 

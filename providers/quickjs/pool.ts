@@ -1,6 +1,5 @@
 import type { Worker } from 'node:worker_threads'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Output } from '../provider.ts'
 import type { Answers, Notice, Reply, Task, Told } from './protocol.ts'
 
 /** Workers, each doing one task at a time; tasks wait in one line. */
@@ -28,15 +27,15 @@ export type TaskOptions = {
   signal?: AbortSignal
   /** The worker is ended when it has not answered by then, and the task rejects with the error given. */
   deadline?: { ms: number; error: () => Error }
-  /** Is given what the program writes. */
-  onOutput?: (output: Output) => void
+  /** Is given what the worker tells while it is at the task. */
+  onTold?: (told: Told) => void
 }
 
 type Job = {
   task: Task
   seat: number | null
   begin: () => void
-  hear: (output: Output) => void
+  hear: (told: Told) => void
   succeed: (answer: Answers[Task['kind']], seat: number) => void
   fail: (error: unknown) => void
 }
@@ -70,7 +69,7 @@ export function createPool(size: number, spawn: () => Worker): Pool {
       const job: Job = {
         task,
         seat: options.seat ?? null,
-        hear: (output) => options.onOutput?.(output),
+        hear: (told) => options.onTold?.(told),
         begin: () => {
           signal?.removeEventListener('abort', leave)
           if (deadline !== undefined)
@@ -136,7 +135,7 @@ export function createPool(size: number, spawn: () => Worker): Pool {
     worker.on('message', (reply: Reply | Told) => {
       const { job } = seat
       if ('kind' in reply) {
-        job?.hear(reply.output)
+        job?.hear(reply)
         return
       }
       seat.job = null

@@ -1,12 +1,12 @@
 /**
  * Guest code that prepares a new world, before any program runs. It is called with the two host functions that take
- * output, installs `console` and gives the host two functions of its own. They hold on to the built-ins they need, so that
+ * output and the one that calls out, installs `console` and `host`, and gives the host two functions of its own. They hold on to the built-ins they need, so that
  * a program that replaces those harms no one but itself.
  */
-export const PRELUDE = `(function (stdout, stderr) {
+export const PRELUDE = `(function (stdout, stderr, callOut) {
   'use strict'
-  const { stringify } = JSON
-  const { defineProperty } = Object
+  const { parse, stringify } = JSON
+  const { defineProperty, freeze } = Object
   const { String, TypeError, Error } = globalThis
   const { slice } = String.prototype
   const { apply } = Reflect
@@ -46,6 +46,19 @@ export const PRELUDE = `(function (stdout, stderr) {
   const error = (...values) => stderr(line(values))
   const console = { log, info: log, debug: log, warn: error, error }
   defineProperty(globalThis, 'console', { value: console, writable: true, configurable: true })
+
+  const call = (name, ...args) => {
+    const request = [String(name)]
+    for (let i = 0; i < args.length; i++) request[i + 1] = args[i] ?? null
+    const { kind, value, code, message } = parse(callOut(stringify(request)))
+    if (kind === 'value') return value
+    const error = new Error(message)
+    defineProperty(error, 'name', { value: 'HostError' })
+    defineProperty(error, 'code', { value: code })
+    throw error
+  }
+  const host = freeze({ __proto__: null, call: freeze(call) })
+  defineProperty(globalThis, 'host', { value: host, writable: true, configurable: true })
 
   const report = (value) => {
     if (value === undefined) return 'null'

@@ -1,6 +1,7 @@
 import type { Hex } from 'viem'
 import type { Output } from '../provider.ts'
-import type { Run } from './engine.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { Run } from './run.ts'
 import type { Image } from './image.ts'
 
 /** What a worker is asked to do. Images are shared memory: sending one copies no page. */
@@ -21,6 +22,8 @@ export type Task =
       stop: Int32Array
       /** Whether somebody listens to what the program writes. */
       isHeard: boolean
+      /** Where functions of the host answer; null when the world is linked to none. */
+      mailbox: Mailbox | null
     }
   /** Reads a snapshot's folder and checks it. */
   | { kind: 'load'; folder: string; root: Hex }
@@ -38,7 +41,10 @@ export type Answers = {
 }
 
 /** What a worker tells of a task that it is at. */
-export type Told = { kind: 'output'; output: Output }
+export type Told =
+  | { kind: 'output'; output: Output }
+  /** It waits for a function of the host: `[name, ...arguments]` in JSON. */
+  | { kind: 'call'; request: string }
 
 /** An error on its way between threads; `detail` is its cause when that is plain data. */
 export type WireError = { code: string; message: string; isRetryable: boolean; detail: unknown }

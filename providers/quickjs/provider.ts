@@ -1,10 +1,14 @@
+import type { HostFunctions } from '../host/functions.ts'
 import { createHostedProvider } from '../host/provider.ts'
 import type { WorldRuntimeProvider } from '../provider.ts'
 import { MAXIMUM_BYTES } from './build.ts'
 import type { WorkerOptions } from './workers.ts'
 import { openWorlds } from './worlds.ts'
 
-export type QuickjsOptions = WorkerOptions
+export type QuickjsOptions = WorkerOptions & {
+  /** What links can give to worlds. */
+  functions?: HostFunctions
+}
 
 /**
  * Worlds of JavaScript: each a QuickJS heap in a WebAssembly instance of its own, in worker threads. The thread of the
@@ -26,6 +30,7 @@ export function createQuickjsProvider(options: QuickjsOptions = {}): WorldRuntim
     limits: { timeMs: 10_000, memoryBytes: 67_108_864 },
     maxMemoryBytes: MAXIMUM_BYTES,
     maxBranches: 10_000,
+    ...(options.functions === undefined ? {} : { functions: options.functions }),
     open: (context) => openWorlds(context, options),
   })
 }

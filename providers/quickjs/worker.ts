@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Output } from '../provider.ts'
 import { createEngine, type World } from './engine.ts'
 import { decodeImage, imageBytes, type Image } from './image.ts'
+import { take } from './mailbox.ts'
 import type { Answers, Notice, Reply, Task, Told, WireError } from './protocol.ts'
 import { readSnapshot } from './store.ts'
 
@@ -38,7 +38,19 @@ const perform: { [kind in Task['kind']]: (task: Extract<Task, { kind: kind }>) =
     },
     execute: (task) => {
       const world = enter(task.world, task.image)
-      const run = world.run(task.code, { ...task, ...(task.isHeard ? { onOutput: tell } : {}) })
+      const { mailbox } = task
+      const run = world.run(task.code, {
+        ...task,
+        ...(task.isHeard ? { onOutput: (output) => tell({ kind: 'output', output }) } : {}),
+        ...(mailbox === null
+          ? {}
+          : {
+              call: (request, isOver) => {
+                tell({ kind: 'call', request })
+                return take(mailbox, isOver)
+              },
+            }),
+      })
       const image = world.capture(task.image)
       settle(task.world, image, world)
       return { image, run }
@@ -52,9 +64,9 @@ parentPort?.on('message', (message: Task | Notice) => {
   else parentPort?.postMessage(reply(message))
 })
 
-function tell(output: Output): void {
+function tell(told: Told): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
-  parentPort?.postMessage({ kind: 'output', output } satisfies Told)
+  parentPort?.postMessage(told)
 }
 
 function reply(task: Task): Reply {

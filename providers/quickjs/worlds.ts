@@ -1,14 +1,19 @@
-import type { ExecutionResult } from '../provider.ts'
+import type { ExecutionResult, Json } from '../provider.ts'
 import type { EngineContext, OpenEngine, Program, World } from '../host/engine.ts'
 import { ranTooLong, unknownSnapshot } from '../host/errors.ts'
+import { MAX_RESULT_BYTES } from '../host/results.ts'
 import { createSnapshotCache } from './cache.ts'
 import { imageBytes, type Image } from './image.ts'
+import { createMailbox, put } from './mailbox.ts'
 import type { Pool } from './pool.ts'
+import type { Told } from './protocol.ts'
 import { openSnapshotStore } from './store.ts'
 import { openWorkers, type WorkerOptions } from './workers.ts'
 
 /** A worker that is this much over the time limit is stuck in one long step of the engine, and is ended. */
 const GRACE_MS = 1_000
+/** A function's answer, and what is around it. */
+const MAX_ANSWER_BYTES = MAX_RESULT_BYTES + 65_536
 
 export type Heap = {
   /** The state after the last run that succeeded. */
@@ -75,7 +80,7 @@ export async function openWorlds(
 async function execute(
   pool: Pool,
   world: World<Heap>,
-  { onOutput, isHeard, ...bounds }: Program,
+  { onOutput, isHeard, call, ...bounds }: Program,
   signal: AbortSignal,
 ): Promise<ExecutionResult> {
   const { state } = world
@@ -83,9 +88,17 @@ async function execute(
   const stop = new Int32Array(new SharedArrayBuffer(4))
   signal.addEventListener('abort', () => Atomics.store(stop, 0, 1))
   const deadline = { ms: bounds.timeMs + GRACE_MS, error: () => ranTooLong(bounds.timeMs) }
+  const mailbox = call === null ? null : createMailbox(MAX_ANSWER_BYTES)
+  const onTold = (told: Told) => {
+    if (told.kind === 'output') onOutput(told.output)
+    else if (call !== null && mailbox !== null) {
+      const [name, ...args] = JSON.parse(told.request) as [string, ...Json[]]
+      void call(name, args).then((answered) => put(mailbox, JSON.stringify(answered)))
+    }
+  }
   const { answer, seat } = await pool.perform(
-    { kind: 'execute', world: id, image: state.image, ...bounds, stop, isHeard },
-    { seat: state.seat, signal, deadline, onOutput },
+    { kind: 'execute', world: id, image: state.image, ...bounds, stop, isHeard, mailbox },
+    { seat: state.seat, signal, deadline, onTold },
   )
   const left = world.isEnded ? seat : state.seat
   if (world.isEnded || left !== seat) pool.drop(left, id)

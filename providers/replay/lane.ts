@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { hostCalls } from '../host/functions.ts'
+import type { HostCall } from '../provider.ts'
 
 /** What a world did, and what it claims that this made of it. */
 export const laneSchema = z.strictObject({
@@ -21,6 +23,8 @@ export const laneSchema = z.strictObject({
         value: z.json().optional(),
         /** SHA-256 of the answer's JSON text, for whoever does not keep answers: {@link hashValue}. */
         valueHash: z.string().optional(),
+        /** What functions of the host had answered it: they are not asked again. */
+        calls: hostCalls.optional(),
       }),
     )
     .min(1)
@@ -32,6 +36,8 @@ export const laneSchema = z.strictObject({
 })
 
 export type Lane = z.infer<typeof laneSchema>
+/** What a step does: its code, and what functions of the host are to answer it. */
+export type Work = { code: string; calls?: HostCall[] | undefined }
 /** What is claimed of a step. */
 export type Claim = Pick<Lane['steps'][number], 'stateRoot' | 'value' | 'valueHash'>
 /** What became of a step when it was done again. */

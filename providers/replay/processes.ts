@@ -188,7 +188,7 @@ function carry(
       }
       if (told.kind === 'over') {
         if (signal.aborted) return fail(new Lost('aborted', { cause: signal.reason }))
-        if (!isStopped && due !== task.codes.length)
+        if (!isStopped && due !== task.steps.length)
           return fail(broken('REPLAY_INVALID', 'the verifier left steps out'))
         clearTimeout(timer)
         signal.removeEventListener('abort', stop)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Limits } from '../provider.ts'
-import type { Lane } from './lane.ts'
+import type { Lane, Work } from './lane.ts'
 
 // What a verifier's process and this one say to each other.
 
@@ -17,7 +17,7 @@ export type Task = {
   id: number
   source: Source
   from: Lane['from']
-  codes: string[]
+  steps: Work[]
   limits: { timeMs?: number; memoryBytes?: number }
 }
 

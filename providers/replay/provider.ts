@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Limits } from '../provider.ts'
 import { createWorkloads, type VerbOptions, type Working } from '../workload.ts'
-import { type Lane, laneSchema, type Verdict } from './lane.ts'
+import { type Lane, laneSchema, type Verdict, type Work } from './lane.ts'
 import { createProcesses, type Processes } from './processes.ts'
 import type { Source } from './protocol.ts'
 import { type Claimant, dispute, type Redo, sample, type Sampled, verify } from './verify.ts'
@@ -37,7 +37,7 @@ export type Verifier = Working<'verify', Lane, Verdict> & {
   ) => Promise<Sampled>
   /** Verifies a lane whose claims are asked for one by one. */
   dispute: (
-    lane: Omit<Lane, 'steps'> & { codes: readonly string[] },
+    lane: Omit<Lane, 'steps'> & { steps: readonly Work[] },
     claimant: Claimant,
     signal?: AbortSignal,
   ) => Promise<Verdict>
@@ -66,7 +66,7 @@ export function createReplayProvider({
 
   const redoing =
     (signal: AbortSignal): Redo =>
-    async ({ worlds: id, from, limits = {} }, codes, next) => {
+    async ({ worlds: id, from, limits = {} }, steps, next) => {
       if (processes === null)
         throw new MultiverseError('NOT_INITIALIZED', 'replay is not initialised')
       const { timeMs, memoryBytes } = limits
@@ -76,7 +76,7 @@ export function createReplayProvider({
       }
       const source = sourceOf(id)
       const stepMs = (timeMs ?? STEP_MS) + graceMs
-      const task = { source, from, codes: [...codes], limits: bounds }
+      const task = { source, from, steps: [...steps], limits: bounds }
       await processes.perform(task, next, { signal, stepMs })
     }
 

@@ -2,12 +2,12 @@ import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { splitmix64Stream } from '../../sdk/gf3.ts'
 import { bisect } from './bisect.ts'
-import { type Claim, hashValue, type Lane, type Redone, type Verdict } from './lane.ts'
+import { type Claim, hashValue, type Lane, type Redone, type Verdict, type Work } from './lane.ts'
 
-/** Does a lane's codes in a fresh world; gives each step as it ends, and stops when `next` says so. */
+/** Does a lane's steps in a fresh world; gives each step as it ends, and stops when `next` says so. */
 export type Redo = (
   lane: Pick<Lane, 'worlds' | 'from' | 'limits'>,
-  codes: readonly string[],
+  steps: readonly Work[],
   next: (step: number, redone: Redone) => boolean,
 ) => Promise<void>
 
@@ -24,7 +24,7 @@ export async function verify(lane: Lane, redo: Redo): Promise<Verdict> {
   const nonsense = steps.findIndex(({ stateRoot }) => !ROOT.test(stateRoot))
   if (nonsense >= 0) return diverged(steps, nonsense, null, begun)
   const computed: Redone[] = []
-  await redo(lane, codesOf(steps), (step, redone) => {
+  await redo(lane, worksOf(steps), (step, redone) => {
     computed.push(redone)
     return isEqual(steps[step]!, redone)
   })
@@ -44,14 +44,14 @@ export type Claimant = (step: number) => Promise<Claim>
  * delegation). A claim in the middle that the end does not bear out is never asked for.
  */
 export async function dispute(
-  lane: Omit<Lane, 'steps'> & { codes: readonly string[] },
+  lane: Omit<Lane, 'steps'> & { steps: readonly Work[] },
   claimant: Claimant,
   redo: Redo,
 ): Promise<Verdict> {
   const begun = performance.now()
-  const { codes } = lane
+  const { steps: works } = lane
   const computed: Redone[] = []
-  await redo(lane, codes, (_, redone) => {
+  await redo(lane, works, (_, redone) => {
     computed.push(redone)
     return redone.kind === 'done'
   })
@@ -61,12 +61,12 @@ export async function dispute(
     claims.set(step, claim)
     return isEqual(claim, computed[step])
   }
-  if (await isAgreed(codes.length - 1))
-    return { kind: 'verified', steps: codes.length, tookMs: performance.now() - begun }
+  if (await isAgreed(works.length - 1))
+    return { kind: 'verified', steps: works.length, tookMs: performance.now() - begun }
   const step = await bisect(0, computed.length - 1, isAgreed)
   const claim = claims.get(step) ?? (await claimant(step))
   // Of the others no more is said than that they were not asked for.
-  const steps = codes.map((code, at) => ({ ...pick(claims.get(at) ?? claim), code }))
+  const steps = works.map((work, at) => ({ ...pick(claims.get(at) ?? claim), ...work }))
   if (!ROOT.test(claim.stateRoot)) return diverged(steps, step, null, begun)
   return confirm({ ...lane, steps }, step, computed[step]!, redo, begun)
 }
@@ -112,7 +112,7 @@ async function confirm(
 ): Promise<Verdict> {
   const { steps } = lane
   const again: Redone[] = []
-  await redo(lane, codesOf(steps.slice(0, step + 1)), (_, redone) => {
+  await redo(lane, worksOf(steps.slice(0, step + 1)), (_, redone) => {
     again.push(redone)
     return redone.kind === 'done'
   })
@@ -173,6 +173,6 @@ function pick({ stateRoot, value, valueHash }: Claim): Claim {
   }
 }
 
-function codesOf(steps: Lane['steps']): string[] {
-  return steps.map(({ code }) => code)
+function worksOf(steps: Lane['steps']): Work[] {
+  return steps.map(({ code, calls }) => ({ code, ...(calls === undefined ? {} : { calls }) }))
 }

@@ -7,7 +7,13 @@ import type { Notice, Order, Source, Task } from './protocol.ts'
 // judges nothing.
 
 /** What of a failure is the program's own: the step failed, and the world can tell so. All else says nothing of the lane. */
-const FAULTS = ['PROGRAM_ERROR', 'EXECUTION_TIMEOUT', 'OUT_OF_MEMORY', 'RESULT_INVALID']
+const FAULTS = [
+  'PROGRAM_ERROR',
+  'FUNCTION_NOT_LINKED',
+  'EXECUTION_TIMEOUT',
+  'OUT_OF_MEMORY',
+  'RESULT_INVALID',
+]
 
 const providers = new Map<string, Promise<WorldRuntimeProvider>>()
 
@@ -26,7 +32,7 @@ process.once('disconnect', () => {
 })
 tell({ kind: 'ready' })
 
-async function perform({ id, source, from, codes, limits }: Task): Promise<void> {
+async function perform({ id, source, from, steps, limits }: Task): Promise<void> {
   const over = new AbortController()
   current = { id, over }
   const { signal } = over
@@ -35,10 +41,10 @@ async function perform({ id, source, from, codes, limits }: Task): Promise<void>
     const world = await begin(provider, from)
     tell({ kind: 'begun', id })
     try {
-      for (const [step, code] of codes.entries())
+      for (const [step, { code, calls: answers = [] }] of steps.entries())
         try {
           if (signal.aborted) break
-          const run = await provider.execute(world, code, { ...limits, signal })
+          const run = await provider.execute(world, code, { ...limits, signal, answers })
           const { stateRoot, value } = run
           tell({ kind: 'done', id, step, stateRoot, value: value as never })
         } catch (error) {

@@ -1,12 +1,14 @@
 import type { Hex } from 'viem'
 import type { Trit } from '../../sdk/gf3.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { hostCalls } from '../host/functions.ts'
 import type {
   BranchOptions,
   Capabilities,
   CreateOptions,
   ExecuteOptions,
   ExecutionResult,
+  HostCall,
   Instance,
   LinkConfig,
   OracleResult,
@@ -102,6 +104,15 @@ const pairs = mapped(
   (value) => Object.fromEntries(value),
 )
 const json = mapped(string, (value: unknown) => JSON.stringify(value), parseJson)
+const calls = mapped(
+  string,
+  (value: readonly HostCall[]) => JSON.stringify(value),
+  (text): readonly HostCall[] => {
+    const parsed = hostCalls.safeParse(parseJson(text))
+    if (!parsed.success) throw malformed('calls of functions make no sense', parsed.error)
+    return parsed.data
+  },
+)
 const count = mapped(
   u64,
   (value: number) => BigInt(value),
@@ -170,11 +181,13 @@ const executeOptions: Codec<Sent<ExecuteOptions>> = mapped(
     timeMs: option(f64),
     memoryBytes: option(f64),
     component: option(string),
+    answers: option(calls),
   }),
-  ({ timeMs, memoryBytes, component }) => ({
+  ({ timeMs, memoryBytes, component, answers }) => ({
     timeMs: timeMs ?? null,
     memoryBytes: memoryBytes ?? null,
     component: component ?? null,
+    answers: answers ?? null,
   }),
   present,
 )
@@ -193,14 +206,19 @@ const snapshot: Codec<Snapshot> = record('snapshot-info', {
   tookMs: f64,
 })
 
-const execution: Codec<ExecutionResult> = record('execution-result', {
-  value: json,
-  stdout: string,
-  stderr: string,
-  exitCode: u32,
-  stateRoot: hex,
-  tookMs: f64,
-})
+const execution: Codec<ExecutionResult> = mapped(
+  record('execution-result', {
+    value: json,
+    stdout: string,
+    stderr: string,
+    exitCode: u32,
+    stateRoot: hex,
+    tookMs: f64,
+    calls: option(calls),
+  }),
+  (value) => ({ ...value, calls: value.calls ?? null }),
+  ({ calls: made, ...rest }) => ({ ...rest, ...(made === null ? {} : { calls: [...made] }) }),
+)
 
 const oracle: Codec<OracleResult> = record('oracle-result', { winner: string })
 
@@ -214,11 +232,12 @@ const capabilities: Codec<Capabilities> = mapped(
     isolation: string,
     deterministic: bool,
     origin: option(bool),
+    functions: option(list(string)),
   }),
-  (value) => ({ ...value, origin: value.origin ?? null }),
-  ({ origin: canStart, ...rest }) => ({
+  (value) => ({ ...value, origin: value.origin ?? null, functions: value.functions ?? null }),
+  ({ origin: canStart, functions, ...rest }) => ({
     ...rest,
-    ...(canStart === null ? {} : { origin: canStart }),
+    ...present({ origin: canStart, functions }),
   }),
 )
 

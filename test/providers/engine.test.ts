@@ -79,7 +79,11 @@ describe('engine', () => {
     const context = api.newContext(api.newRuntime(), 0)
     const name = writeText(guest, 'ask').at
     const taken: string[] = []
-    guest.host.links = new Map([[7, { take: (text: string) => taken.push(text), maxBytes: 3 }]])
+    const take = (text: string) => {
+      taken.push(text)
+      return null
+    }
+    guest.host.links = new Map([[7, { take, maxBytes: 3 }]])
     const outcomes = [7, 99].map((id) => {
       const fn = api.newFunction(context, name, 1, 0, id)
       const args = api.malloc(4)

@@ -11,14 +11,18 @@ import { failure } from './conformance.ts'
 describe('journalled', () => {
   let dataDir: string
   let rows: Extract<JournalEvent, { kind: 'provider.invoked' }>[]
+  let links: JournalEvent[]
   let seen: Invocation[]
   let provider: WorldRuntimeProvider
 
   beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'journalled-'))
     rows = []
+    links = []
     seen = []
-    provider = journalled(createQuickjsProvider({ workers: 1 }), (row) => void rows.push(row), {
+    const take = (event: JournalEvent) =>
+      void (event.kind === 'provider.invoked' ? rows.push(event) : links.push(event))
+    provider = journalled(createQuickjsProvider({ workers: 1 }), take, {
       verseOf: (invocation) => {
         seen.push(invocation)
         return invocation.child === null ? null : `0x0${invocation.child}`
@@ -62,7 +66,13 @@ describe('journalled', () => {
     expect(seen[4]).toMatchObject({ key: 'p', instanceId: children[1]?.id, child: 1 })
     expect(rows[1]).toMatchObject({
       input: { instanceId: id, codeBytes: 32 },
-      output: { stateRoot: run.stateRoot, value: { cost: 3 }, stdoutBytes: 3, exitCode: 0 },
+      output: {
+        stateRoot: run.stateRoot,
+        value: { cost: 3 },
+        stdoutBytes: 3,
+        exitCode: 0,
+        calls: 0,
+      },
       costUnits: run.tookMs / 1000,
     })
     expect(rows[2]).toMatchObject({ output: { id: snapshot.id, bytes: snapshot.bytes } })
@@ -72,6 +82,27 @@ describe('journalled', () => {
     expect(branched.reduce((sum, row) => sum + row.costUnits, 0)).toBeCloseTo(
       (first?.latencyMs ?? 0) / 1000,
     )
+  })
+
+  it('tells of links that were put and deleted, and of none that was refused', async () => {
+    const link = { source: 'cli', target: 'quickjs', name: 'default', config: { a: 'b' } }
+    await provider.receiveLinkConfig(link)
+    await expect(provider.receiveLinkConfig({ ...link, target: 'x' })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    })
+    await provider.deleteLink(link)
+    for (const event of links) expect(journalEventSchema.parse(event)).toEqual(event)
+    const linkId = 'cli-quickjs-default'
+    expect(links).toEqual([
+      {
+        kind: 'link.put',
+        linkId,
+        sourceComponent: 'cli',
+        targetProvider: 'quickjs',
+        linkConfig: { a: 'b' },
+      },
+      { kind: 'link.deleted', linkId },
+    ])
   })
 
   it('writes what failed, and lets it fail', async () => {

@@ -201,7 +201,15 @@ function comparable({ value, stateRoot }: { value: unknown; stateRoot: string })
 }
 
 /** Globals of the engine's language that Node may lack, or that vitest hides. */
-const LANGUAGE = ['InternalError', 'escape', 'unescape', 'Iterator', 'Float16Array', 'console']
+const LANGUAGE = [
+  'InternalError',
+  'escape',
+  'unescape',
+  'Iterator',
+  'Float16Array',
+  'console',
+  'host',
+]
 const HOST = [
   'process',
   'require',

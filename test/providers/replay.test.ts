@@ -263,7 +263,9 @@ describe('replay', () => {
     const lane = await laneOf(many)
     const { steps, ...rest } = lane
     const honest = ask(steps)
-    expect(await replay.dispute({ ...rest, codes: many }, honest.claimant)).toMatchObject({
+    expect(
+      await replay.dispute({ ...rest, steps: many.map((code) => ({ code })) }, honest.claimant),
+    ).toMatchObject({
       kind: 'verified',
       steps: 100,
     })
@@ -271,13 +273,17 @@ describe('replay', () => {
     // Another world from step 42 on, as one that was tampered with there would be.
     const tampered = await laneOf(many.map((code, i) => (i === 42 ? 'n += 5' : code)))
     const liar = ask(tampered.steps)
-    expect(await replay.dispute({ ...rest, codes: many }, liar.claimant)).toMatchObject({
+    expect(
+      await replay.dispute({ ...rest, steps: many.map((code) => ({ code })) }, liar.claimant),
+    ).toMatchObject({
       kind: 'diverged',
       step: 42,
     })
     expect(liar.asked.length).toBeLessThanOrEqual(9)
     const mad = ask(steps.map((each) => ({ ...each, stateRoot: 'mad' })))
-    expect(await replay.dispute({ ...rest, codes: many }, mad.claimant)).toMatchObject({
+    expect(
+      await replay.dispute({ ...rest, steps: many.map((code) => ({ code })) }, mad.claimant),
+    ).toMatchObject({
       kind: 'diverged',
       step: 0,
       what: 'claim',
