@@ -38,8 +38,11 @@ export type Bench = {
   run: (options: BenchOptions) => Promise<Row[] | Findings>
 }
 
+/** Says on stderr what a bench is at. */
+export type Note = (text: string) => void
+
 /** `args` are what stood after the bench's name, without the harness's own flags. */
-export type BenchOptions = { args: readonly string[]; note: (text: string) => void }
+export type BenchOptions = { args: readonly string[]; note: Note }
 
 /** Middle, quartiles and ends of a sample. */
 export type Summary = {

@@ -21,17 +21,21 @@ import { createMetrics } from './metrics.ts'
 import { employ, openBackends } from './providers.ts'
 import { notReady, whenStarted } from './readiness.ts'
 import { createSpecLoader } from './specs.ts'
-import { createAnswerStore } from './store/answers.ts'
-import { createChainStore } from './store/chain.ts'
+import { type AnswerStore, createAnswerStore } from './store/answers.ts'
+import { type ChainStore, createChainStore } from './store/chain.ts'
 import { openFolder, openServer } from './store/database.ts'
 import { createFailureStore } from './store/failures.ts'
 import { openIdentity } from './store/identity.ts'
 import { createJournal } from './store/journal.ts'
 import { migrate } from './store/migrations.ts'
-import { createPartitionStore, type PartitionRecord } from './store/partitions.ts'
+import {
+  createPartitionStore,
+  type PartitionRecord,
+  type PartitionStore,
+} from './store/partitions.ts'
 import { createQueue } from './store/queue.ts'
 import { createSpecStore } from './store/specs.ts'
-import { createTxStore } from './store/txs.ts'
+import { createTxStore, type TxStore } from './store/txs.ts'
 import { createSender } from './tx/send.ts'
 import { partitionView } from './views.ts'
 
@@ -54,6 +58,16 @@ export type KeeperOptions = {
   open?: typeof openBackends
   /** Where the registry looks for vendors' credentials; by default nowhere. */
   env?: Readonly<Record<string, string | undefined>>
+  /** Stands between the keeper and its books: tests end it there. By default nothing does. */
+  through?: (books: Books) => Books
+}
+
+/** Where the keeper writes down what it is about to do and what it did. */
+export type Books = {
+  chain: ChainStore
+  partitions: PartitionStore
+  answers: AnswerStore
+  txs: TxStore
 }
 
 /** Blocks remembered, to tell how far a reorganisation goes back. */
@@ -139,19 +153,15 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     })
     for (const event of providers.introductions) journal.defer(event)
 
-    const chain = createChainStore({
-      db,
-      queue,
-      journal,
-      chainId,
-      multiverse: addresses.multiverse,
-      confirmations,
-      log,
+    const { multiverse } = addresses
+    const through = options.through ?? ((books: Books) => books)
+    const { chain, partitions, answers, txs } = through({
+      chain: createChainStore({ db, queue, journal, chainId, multiverse, confirmations, log }),
+      partitions: createPartitionStore(db, journal),
+      answers: createAnswerStore(db, journal),
+      txs: createTxStore(db),
     })
-    const partitions = createPartitionStore(db, journal)
     const specs = createSpecStore(db)
-    const answers = createAnswerStore(db, journal)
-    const txs = createTxStore(db)
     const locked = createKeyedLock()
     const names = createNames(identity.keeperId)
     const worlds = createWorlds({

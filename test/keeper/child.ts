@@ -10,12 +10,15 @@ const MAIN = fileURLToPath(new URL('../../keeper/main.ts', import.meta.url))
 type LogLine = Record<string, unknown> & { msg: string }
 
 export type KeeperProcess = {
+  pid: number
   /** Its log so far. */
   lines: LogLine[]
   /** What it wrote that is no log line. */
   errors: string[]
   /** Resolves with the first line that says so, from the first on; rejects when it ends without. */
   says: (msg: string, matches?: (line: LogLine) => boolean) => Promise<LogLine>
+  /** Resolves when its log has so many lines. */
+  saysMuch: (count: number) => Promise<void>
   port: () => Promise<number>
   signal: (signal: NodeJS.Signals) => void
   /** Ends what it reads from, as a supervisor does that is gone. */
@@ -24,13 +27,16 @@ export type KeeperProcess = {
   ended: Promise<number | NodeJS.Signals | null>
 }
 
-/** `cache` is a folder for what the next one need not compile again; `inputs` is what descriptors from 3 on hold. */
+/**
+ * `cache` is a folder for what the next one need not compile again; `inputs` is what descriptors from 3 on hold; `main` is
+ * another entry point than the keeper's own.
+ */
 export function spawnKeeper(
   env: Record<string, string>,
   cache: string,
-  inputs: readonly string[] = [],
+  { inputs = [], main = MAIN }: { inputs?: readonly string[]; main?: string } = {},
 ): KeeperProcess {
-  const child: ChildProcess = spawn(process.execPath, [MAIN], {
+  const child: ChildProcess = spawn(process.execPath, [main], {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
     stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],
   })
@@ -59,22 +65,28 @@ export function spawnKeeper(
       for (const look of waiting) look()
     })
   })
-  const says: KeeperProcess['says'] = (msg, matches = () => true) =>
+  const until = <T>(what: string, find: () => T | undefined): Promise<T> =>
     new Promise((resolve, reject) => {
       function look() {
-        const found = lines.find((line) => line.msg === msg && matches(line))
-        if (!found && !hasEnded) return
+        const found = find()
+        if (found === undefined && !hasEnded) return
         waiting.delete(look)
-        if (found) resolve(found)
-        else reject(new Error(`it ended without saying ${msg}: ${errors.join('; ')}`))
+        if (found !== undefined) resolve(found)
+        else reject(new Error(`it ended without saying ${what}: ${errors.join('; ')}`))
       }
       waiting.add(look)
       look()
     })
+  const says: KeeperProcess['says'] = (msg, matches = () => true) =>
+    until(msg, () => lines.find((line) => line.msg === msg && matches(line)))
   return {
+    pid: child.pid!,
     lines,
     errors,
     says,
+    saysMuch: async (count) => {
+      await until(`${count} lines`, () => (lines.length >= count ? true : undefined))
+    },
     port: async () => (await says('http.listening'))['port'] as number,
     signal: (signal) => void child.kill(signal),
     closeInput: () => void child.stdin!.end(),

@@ -61,7 +61,7 @@ async function start(env: Record<string, string>, inputs: readonly string[] = []
     MULTIVERSE_KEYSTORE: keystore,
     ...env,
   })
-  const keeper = spawnKeeper(rest, join(keystore, '.cache'), inputs)
+  const keeper = spawnKeeper(rest, join(keystore, '.cache'), { inputs })
   keepers.push(keeper)
   return { ...keeperClient(dataDir), keeper }
 }

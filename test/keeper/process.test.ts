@@ -3,11 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Hex, zeroHash } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { partitionKey } from '../../keeper/jobs/key.ts'
-import type { PartitionView } from '../../keeper/views.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import type { Spec } from '../../sdk/spec.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type KeeperProcess, spawnKeeper } from './child.ts'
 import {
@@ -22,14 +19,13 @@ import {
   keeperEnv,
   PATIENT,
   push,
-  readJournal,
   reportsOf,
   spec,
 } from './world.ts'
 
 vi.setConfig(PATIENT)
 
-// The keeper as a process: how it starts, how it ends, and what it does after it was killed.
+// The keeper as a process: how it starts, how it ends, and what it does after it was ended. See crash.test.ts for sudden ends.
 
 let folders: Folders
 let stateDir: string
@@ -283,113 +279,3 @@ test('knows its own reports and answers on the chain when its books are lost', a
   expect(await reportsOf(chain, open)).toHaveLength(1)
   expect(await answersOf(chain, question)).toHaveLength(1)
 })
-
-/** Moments at which it is killed: what it says then, and about what. */
-const MOMENTS: {
-  msg: string
-  step?: string
-  about: 'partition' | 'report' | 'answer'
-  isOptimized?: boolean
-}[] = [
-  { msg: 'partition.started', about: 'partition' },
-  ...['spec', 'plan', 'base', 'snapshot', 'branch', 'execute', 'verify'].map((step) => ({
-    msg: 'step.intended',
-    step,
-    about: 'partition' as const,
-  })),
-  { msg: 'step.done', step: 'execute', about: 'partition' },
-  { msg: 'step.intended', step: 'optimize', about: 'partition', isOptimized: true },
-  { msg: 'step.done', step: 'optimize', about: 'partition', isOptimized: true },
-  { msg: 'step.done', step: 'verify', about: 'partition' },
-  { msg: 'tx.signed', about: 'report' },
-  { msg: 'tx.mined', about: 'report' },
-  { msg: 'tx.signed', about: 'answer' },
-  { msg: 'question.answered', about: 'answer' },
-]
-
-// As many starts as moments: longer than the others, above all beside much else.
-const MANY_STARTS = 600_000
-
-test(
-  'killed at any moment and started again, it reports once, answers once, and ends the same',
-  async () => {
-    const chain = await newChain()
-    await fund(chain)
-    const { chainId, addresses } = chain.deployment
-    const dataDir = await folders.create(chain)
-    const client = keeperClient(dataDir)
-    const env = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'debug' })
-    const asked = spec({ outcome: { source: 'pipeline' } })
-    const optimized = spec({
-      ...asked,
-      verses: [{ name: 'only', strategy: 'cooperative', trit: 0, probability: '1' }],
-      program: 'return { cost: base + (input.parameters ?? [2])[0] }',
-      parameters: [{ name: 'extra', low: 0, high: 1 }],
-      needs: { parallel: true, optimize: true, verify: true },
-    })
-    let keeper = newKeeper(env)
-    await keeper.says('keeper.ready')
-    const calmly = async (which: Spec) => {
-      const { question } = await askQuestion(chain, which)
-      await push(chain, question)
-      return client.until(ROOT, question, isState('resolved'))
-    }
-    const calm = [await calmly(asked), await calmly(optimized)] as const
-    expect(calm[1].worlds[0]!.optimized).not.toBeNull()
-
-    const killed: { moment: string; question: Hex; expected: PartitionView }[] = []
-    for (const { msg, step, about, isOptimized = false } of MOMENTS) {
-      const { question } = await askQuestion(chain, isOptimized ? optimized : asked)
-      const key = partitionKey(chainId, addresses.multiverse, { parent: ROOT, question })
-      const names = about === 'answer' ? [question, `answer:${question}`] : [key, `report:${key}`]
-      await push(chain, question)
-      await keeper.says(
-        msg,
-        (line) =>
-          [line['partition'], line['question'], line['purposes']]
-            .flat()
-            .some((name) => names.includes(name as string)) && line['step'] === step,
-      )
-      keeper.signal('SIGKILL')
-      await keeper.ended
-      killed.push({
-        moment: [msg, step, about].join(' '),
-        question,
-        expected: calm[isOptimized ? 1 : 0],
-      })
-      keeper = newKeeper(env)
-      await keeper.says('keeper.ready')
-    }
-    const finalOf = ({ winner, worlds }: PartitionView) => [
-      winner,
-      worlds.map(({ stateRoot, cost, isVerified, lane }) => {
-        const providers = lane.providers.toSorted()
-        return { stateRoot, cost, isVerified, lane: { ...lane, providers } }
-      }),
-    ]
-    for (const { moment, question, expected } of killed) {
-      const partition = await client.until(ROOT, question, isState('resolved'))
-      expect([moment, ...finalOf(partition)]).toEqual([moment, ...finalOf(expected)])
-      expect([moment, await reportsOf(chain, question)]).toMatchObject([moment, { length: 1 }])
-      expect([moment, await answersOf(chain, question)]).toMatchObject([moment, { length: 1 }])
-    }
-    const journal = await readJournal(await keeper.port())
-    expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, index) => index + 1))
-    for (const { moment, question } of killed)
-      for (const kind of [
-        'partition.started',
-        'partition.reported',
-        'question.answered',
-        'partition.resolved',
-      ])
-        expect([
-          moment,
-          kind,
-          journal.filter(
-            ({ event }) =>
-              event.kind === kind && 'question' in event && event.question === question,
-          ),
-        ]).toMatchObject([moment, kind, { length: 1 }])
-  },
-  MANY_STARTS,
-)

@@ -1,0 +1,69 @@
+import { figure, type Note, type Row, summarize } from '../harness.ts'
+import { inScene, reports, residentMib, until } from './scene.ts'
+
+/** Partitions a second that are pushed into: a little more than the keeper has to bear. */
+const RATE = 21
+const WANTED = 20
+const WAVES_PER_S = 4
+/** Questions are answered so long after their report, milliseconds: worlds do not pile up for want of an answer. */
+const ANSWERED_AFTER_MS = 5_000
+/** Work that may be under way at any moment, seconds' worth of it. */
+const MAX_LAG_S = 2
+
+/** A steady stream of partitions, three worlds each, for `seconds`: throughput, lag and memory. */
+export function measureSustained(seconds: number, note: Note): Promise<Row[]> {
+  return inScene(async ({ start, load }) => {
+    const keeper = await start()
+    await load.push(WAVES_PER_S)
+    await until('the first reports', () => reports(keeper).length === WAVES_PER_S)
+
+    const lags: number[] = []
+    const memory: number[] = []
+    const open: { question: `0x${string}`; at: number }[] = []
+    let pushed = WAVES_PER_S
+    const begun = performance.now()
+    const elapsed = () => (performance.now() - begun) / 1_000
+    for (let wave = 0; elapsed() < seconds; wave++) {
+      const due = Math.round(((wave + 1) * RATE) / WAVES_PER_S) - (pushed - WAVES_PER_S)
+      const questions = await load.push(due)
+      pushed += due
+      open.push(...questions.map((question) => ({ question, at: performance.now() })))
+      const old = open.filter(({ at }) => performance.now() - at > ANSWERED_AFTER_MS)
+      if (wave % WAVES_PER_S === 0 && old.length > 0) {
+        await load.answer(old.map(({ question }) => question))
+        open.splice(0, old.length)
+        lags.push(pushed - reports(keeper).length)
+        memory.push((await residentMib(keeper.pid)) ?? 0)
+        if (lags.length % 15 === 0)
+          note(
+            `${elapsed().toFixed(0)} s: ${reports(keeper).length} reported, ${lags.at(-1)} under way, ${memory.at(-1)!.toFixed(0)} MiB`,
+          )
+      }
+      const next = begun + ((wave + 1) * 1_000) / WAVES_PER_S
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())))
+    }
+    const span = elapsed()
+    const done = reports(keeper).length - WAVES_PER_S
+    await until('the last reports', () => reports(keeper).length === pushed, 600_000)
+
+    const took = reports(keeper).map(({ blockToReportMs }) => blockToReportMs)
+    const half = memory.slice(Math.floor(memory.length / 2))
+    return [
+      figure(`reported a second, over ${span.toFixed(0)} s`, done / span, 'partitions/s', {
+        op: '>=',
+        value: WANTED,
+      }),
+      figure('block to mined report meanwhile, median', summarize(took).median, 'ms'),
+      figure('the same, 95th percentile', summarize(took).p95, 'ms'),
+      figure('under way at the end', lags.at(-1) ?? 0, 'partitions', {
+        op: '<=',
+        value: MAX_LAG_S * RATE,
+      }),
+      figure('memory of the keeper at its most', Math.max(...memory), 'MiB'),
+      figure('memory at the end / half-way', (half.at(-1) ?? 1) / (half[0] ?? 1), '×', {
+        op: '<=',
+        value: 1.1,
+      }),
+    ]
+  })
+}
