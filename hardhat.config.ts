@@ -1,7 +1,9 @@
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import hardhatVerify from '@nomicfoundation/hardhat-verify'
 import { configVariable, defineConfig } from 'hardhat/config'
-import { SOURCES } from './deploy/sources.ts'
+import type { HardhatPlugin } from 'hardhat/types/plugins'
 import { namedNetworks } from './sdk/networks.ts'
 
 // `npm run coverage` builds instrumented contracts, which must not get among the artifacts.
@@ -19,32 +21,52 @@ const solidityTests = {
 }
 const invariant = { failOnRevert: true }
 
-function compiler() {
+const solc = {
+  version: '0.8.37',
+  // The compiler comes from npm, so a machine that reaches only the npm registry can build.
+  path: fileURLToPath(import.meta.resolve('solc/soljson.js')),
+}
+/** All sources that make code; what they import is compiled along with them. */
+const CODE = globSync('contracts/{*,oracles/*,mocks/*}.sol', { cwd: import.meta.dirname })
+
+const target = { evmVersion: 'cancun', metadata: { bytecodeHash: 'none' } }
+
+/** How contracts ship. */
+function shipped() {
   return {
-    version: '0.8.37',
-    // The compiler comes from npm, so a machine that reaches only the npm registry can build.
-    path: fileURLToPath(import.meta.resolve('solc/soljson.js')),
-    settings: {
-      evmVersion: 'cancun',
-      viaIR: true,
-      optimizer: { enabled: true, runs: 1_000_000 },
-      metadata: { bytecodeHash: 'none' },
-    },
+    ...solc,
+    settings: { ...target, viaIR: true, optimizer: { enabled: true, runs: 1_000_000 } },
   }
 }
 
+/**
+ * The tests deploy what they test through `vm.getCode`, as it ships. Their own code need not be fast: the legacy compiler
+ * without its optimizer takes a twentieth of the time.
+ */
+const tests = { ...solc, settings: target }
+
 function profile() {
-  return {
-    compilers: [compiler()],
-    // An object of its own is a compilation of its own: see deploy/sources.ts.
-    overrides: isCoverage
-      ? {}
-      : Object.fromEntries(Object.values(SOURCES).map((source) => [source, compiler()])),
-  }
+  if (isCoverage) return { compilers: [shipped()] }
+  // An object of its own is a compilation of its own: see deploy/sources.ts.
+  const overrides = CODE.map((source) => [source, shipped()] as const)
+  return { compilers: [tests], overrides: Object.fromEntries(overrides) }
+}
+
+/** By itself Hardhat leaves one processor idle, which on a machine of two is half of it. */
+const onEveryProcessor: HardhatPlugin = {
+  id: 'on-every-processor',
+  hookHandlers: {
+    solidity: async () => ({
+      default: async () => ({
+        build: (context, roots, options, next) =>
+          next(context, roots, { ...options, concurrency: availableParallelism() }),
+      }),
+    }),
+  },
 }
 
 export default defineConfig({
-  plugins: [hardhatVerify],
+  plugins: [hardhatVerify, onEveryProcessor],
   paths: { tests: { solidity: 'test/contracts' }, ...coverageFolders },
   coverage: { skipFiles: ['contracts/mocks/**'] },
   // Verification compiles by the profile `production`, which by default would have settings of its own.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import { Multiverse } from "../../../contracts/Multiverse.sol";
+import { IMultiverse } from "../../../contracts/interfaces/IMultiverse.sol";
 import { IOptimisticOracle } from "../../../contracts/interfaces/IOptimisticOracle.sol";
 import { TestToken } from "../../../contracts/mocks/TestToken.sol";
 import { QuestionId } from "../../../contracts/types/QuestionId.sol";
@@ -18,7 +18,7 @@ contract OptimisticHandler {
     uint8 private constant OUTCOMES = 3;
     uint128 private constant MIN = 7;
 
-    Multiverse public ledger = new Multiverse();
+    IMultiverse public ledger;
     IOptimisticOracle public game;
     TestToken public token = new TestToken("Bond", "BOND", 0);
     bytes public terms;
@@ -34,12 +34,8 @@ contract OptimisticHandler {
     address[3] private _players = [address(0xa), address(0xb), address(0xc)];
 
     constructor() {
-        bytes memory code = bytes.concat(vm.getCode("OptimisticOracle"), abi.encode(ledger));
-        address deployed;
-        assembly ("memory-safe") {
-            deployed := create(0, add(code, 32), mload(code))
-        }
-        game = IOptimisticOracle(deployed);
+        ledger = IMultiverse(_create(vm.getCode("contracts/Multiverse.sol:Multiverse")));
+        game = IOptimisticOracle(_create(bytes.concat(vm.getCode("OptimisticOracle"), abi.encode(ledger))));
         vm.warp(START);
         terms = abi.encode(
             IOptimisticOracle.Terms({
@@ -60,6 +56,13 @@ contract OptimisticHandler {
             vm.prank(_players[i]);
             token.approve(address(game), type(uint256).max);
         }
+    }
+
+    function _create(bytes memory code) private returns (address deployed) {
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        vm.assertTrue(deployed != address(0), "deployed");
     }
 
     /// @notice Time goes on, and what has become final is noted.
