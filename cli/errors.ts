@@ -26,6 +26,7 @@ export const EXIT_BY_CODE: Record<string, number> = {
   INVALID_PATH: EXIT.usage,
   INVALID_QUESTION: EXIT.usage,
   UNKNOWN_PROVIDER: EXIT.usage,
+  UNKNOWN_WORLD: EXIT.usage,
   AMBIGUOUS_QUESTION: EXIT.usage,
   UNKNOWN_WALLET: EXIT.usage,
   NO_WALLET: EXIT.usage,

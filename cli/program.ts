@@ -7,6 +7,7 @@ import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
 import { registerNetworkCommands } from './commands/network.ts'
 import { integerFrom, PATH_HELP } from './commands/options.ts'
+import { registerRuntimeCommands } from './commands/runtime.ts'
 import { registerStackCommands } from './commands/stack.ts'
 import { registerWalletCommands } from './commands/wallet.ts'
 import { helpWidth, wrap } from './output.ts'
@@ -64,6 +65,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerNetworkCommands(registry)
   registerAnalyticsCommands(registry)
   registerProviderCommands(registry)
+  registerRuntimeCommands(registry)
   registerDoctorCommand(registry)
   registerCompletionCommand(registry)
   return program

@@ -28,6 +28,8 @@ const partitionSchema = z.object({
       /** 18-decimal fixed point, as an integer. */
       cost: z.string().nullable(),
       isVerified: z.boolean(),
+      /** What the verse's own strategy costs, where an optimiser found something cheaper. */
+      optimized: z.object({ ownCost: z.string() }).nullable(),
       /** The providers that succeeded for the verse, and what their trits sum to. */
       lane: z.object({
         providers: z.array(z.string()),
@@ -109,9 +111,9 @@ const statusSchema = z.object({
 export type AnalyticsApi = {
   sql: (sql: string, params?: readonly string[]) => Promise<SqlAnswer>
   /** The same as CSV text. */
-  csv: (sql: string) => Promise<string>
+  csv: (sql: string, params?: readonly string[]) => Promise<string>
   /** The same as a Parquet file. */
-  parquet: (sql: string) => Promise<Uint8Array>
+  parquet: (sql: string, params?: readonly string[]) => Promise<Uint8Array>
   /** How far the mirror has come. */
   status: () => Promise<z.infer<typeof statusSchema>>
 }
@@ -131,24 +133,22 @@ export function createAnalyticsApi(url: string): AnalyticsApi {
     if (!response.ok) throw failureOf(await response.text(), response.status)
     return response
   }
+  const ask = (sql: string, params: readonly string[] = [], format = 'json') =>
+    call(`/sql?format=${format}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ sql, params }),
+    })
   return {
-    async sql(sql, params = []) {
-      const response = await call('/sql', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ sql, params }),
-      })
-      return answerSchema.parse(await response.json())
-    },
-    csv: async (sql) =>
-      (await call(`/sql?${new URLSearchParams({ q: sql, format: 'csv' }).toString()}`)).text(),
-    parquet: async (sql) =>
-      (await call(`/sql?${new URLSearchParams({ q: sql, format: 'parquet' }).toString()}`)).bytes(),
+    sql: async (sql, params) => answerSchema.parse(await (await ask(sql, params)).json()),
+    csv: async (sql, params) => (await ask(sql, params, 'csv')).text(),
+    parquet: async (sql, params) => (await ask(sql, params, 'parquet')).bytes(),
     status: async () => statusSchema.parse(await (await call('/status')).json()),
   }
 }
 
-function overSocket(
+/** One request to a keeper's socket. @throws NO_KEEPER (retryable), and the keeper's codes */
+export function overSocket(
   socketPath: string,
   method: string,
   path: string,

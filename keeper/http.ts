@@ -2,7 +2,7 @@ import { chmod } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Hex } from 'viem'
 import { z } from 'zod'
@@ -48,6 +48,7 @@ const answerBody = z.strictObject({
 const STATUS: Record<string, ContentfulStatusCode> = {
   UNKNOWN_QUESTION: 404,
   UNKNOWN_PARTITION: 404,
+  UNKNOWN_WORLD: 404,
   NOT_FOUND: 404,
   NOT_ORACLE: 403,
   ALREADY_RESOLVED: 409,
@@ -71,11 +72,16 @@ export function publicApp(service: Service, log: Log): Hono {
     const { text, contentType } = await service.metrics()
     return context.text(text, 200, { 'content-type': contentType })
   })
+  serveJournal(app, service)
+  return app
+}
+
+/** Adds the route of the journal's pages. */
+export function serveJournal(app: Hono, { journal }: Pick<Service, 'journal'>): void {
   app.get('/journal', async (context) => {
     const { after, limit } = parse(pageQuery, context.req.query())
-    return context.json(await service.journal(after, limit))
+    return context.json(await journal(after, limit))
   })
-  return app
 }
 
 /** The HTTP over the keeper's socket, for its owner: everything that tells it what to do. */
@@ -94,10 +100,7 @@ export function controlApp(service: Service, log: Log): Hono {
     return context.json(found)
   })
   app.post('/answers', async (context) => {
-    const text = await context.req.text()
-    if (text.length > MAX_BODY_BYTES)
-      throw new MultiverseError('BAD_REQUEST', `a body of more than ${MAX_BODY_BYTES} bytes`)
-    const { question, outcome } = parse(answerBody, json(text))
+    const { question, outcome } = await readBody(context, answerBody)
     return context.json(await service.answer(question, outcome), 202)
   })
   return app
@@ -129,7 +132,8 @@ function serverOf(app: Hono): Server {
   return createServer((request, response) => void answer(request, response))
 }
 
-function baseApp(log: Log): Hono {
+/** Routes whose failures are told as JSON: {code, message}. */
+export function baseApp(log: Log): Hono {
   const app = new Hono()
   app.notFound((context) =>
     context.json(
@@ -145,6 +149,14 @@ function baseApp(log: Log): Hono {
     return context.json({ code, message }, isKnown ? (STATUS[code] ?? 400) : 500)
   })
   return app
+}
+
+/** A request's body as it should be. @throws BAD_REQUEST */
+export async function readBody<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
+  const text = await context.req.text()
+  if (text.length > MAX_BODY_BYTES)
+    throw new MultiverseError('BAD_REQUEST', `a body of more than ${MAX_BODY_BYTES} bytes`)
+  return parse(schema, json(text))
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -37,6 +37,8 @@ import { createQueue } from './store/queue.ts'
 import { createSpecStore } from './store/specs.ts'
 import { createTxStore, type TxStore } from './store/txs.ts'
 import { createSender } from './tx/send.ts'
+import { runtimeApp } from './runtime/http.ts'
+import { createRuntime } from './runtime/runtime.ts'
 import { partitionView } from './views.ts'
 
 /** A running keeper. */
@@ -277,9 +279,18 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         jobs: await queue.counts(),
       }),
     }
+    const runtime = createRuntime({
+      providers,
+      verses,
+      journal,
+      names,
+      folder: paths.worlds,
+      env: options.env ?? {},
+    })
     const claimed = await claimKeeperSocket(config.dataDir)
     open.push(claimed.release)
-    const control = await serveSocket(controlApp(service, log), claimed.path)
+    const app = controlApp(service, log).route('/runtime', runtimeApp(runtime, log))
+    const control = await serveSocket(app, claimed.path)
     open.push(control.close)
 
     /** Begins with the work once it is known how things stand on the chain. */
@@ -303,6 +314,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         sender.stop()
         await follower.stop()
         await working.catch(() => {})
+        await runtime.stop()
         // Programs that run are cut off; their steps are intended and will be done again.
         await providers.shutdown()
         await queue.stop()

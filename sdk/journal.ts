@@ -129,6 +129,16 @@ const events = [
     message: z.string(),
   }),
   z.strictObject({
+    /** A pipeline that was asked for by its seed, beside any partition, and ran to its end: its lanes are closed. */
+    kind: z.literal('pipeline.completed'),
+    pipelineId: z.string(),
+    seedHex: hex,
+    question: hex,
+    verses: z.array(hex),
+    /** The cheapest verified lane's verse; null when there is none. */
+    winner: hex.nullable(),
+  }),
+  z.strictObject({
     kind: z.literal('wev.measured'),
     wevId: z.string(),
     seedHex: hex,

@@ -297,6 +297,7 @@ async function apply(tx: Transaction, entry: JournalEntry): Promise<void> {
     case 'partition.started':
     case 'partition.reported':
     case 'partition.failed':
+    case 'pipeline.completed':
     case 'question.answered':
       return
     default:

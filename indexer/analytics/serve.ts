@@ -5,11 +5,12 @@ import { acquireLockWithin } from '../../sdk/node/lock.ts'
 import { fail, required, runService } from '../service.ts'
 import { openDatabase } from './database.ts'
 import { createApp, listen, type Status } from './http.ts'
-import { readCursors } from './journal.ts'
+import { createJournalReader, readCursors } from './journal.ts'
 import { createQuery } from './query.ts'
 
-// Serves what an earlier run mirrored, while nothing runs that could add to it. Environment: MULTIVERSE_DATA. The port, a
-// free one, goes to standard output as one line; it ends with the process that started it.
+// Serves what an earlier run mirrored, while nothing runs that could add to it. Environment: MULTIVERSE_DATA, KEEPER_URLS
+// (comma separated, may be empty): journals that are read to their end before. The port, a free one, goes to standard output
+// as one line; it ends with the process that started it.
 
 /** Another call may be served meanwhile. */
 const PATIENCE_MS = 10_000
@@ -27,6 +28,8 @@ await runService(async () => {
   try {
     const database = await openDatabase(folder, deployment)
     closers.push(() => database.close())
+    const urls = (process.env['KEEPER_URLS'] ?? '').split(',').filter((url) => url !== '')
+    for (const url of urls) await createJournalReader({ url, database }).poll()
     const journals = await readCursors(database)
     const [head] = await database.write((tx) =>
       tx.rows<{ number: string | null; hash: string | null }>(

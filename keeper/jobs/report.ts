@@ -101,7 +101,13 @@ export function reportedEvent(
  * by themselves; the optimum is the least that was found.
  */
 export function wevEvent(
-  { key, parent, question }: PartitionRecord,
+  {
+    key,
+    parent,
+    question,
+  }: Pick<PartitionRecord, 'key' | 'parent'> & {
+    question: Pick<PartitionRecord['question'], 'id'>
+  },
   spec: Spec,
   worlds: readonly WorldOutcome[],
   names: Names,

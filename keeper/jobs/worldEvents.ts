@@ -4,7 +4,7 @@ import type { LiveWorld } from './worlds.ts'
 
 /** The journal's event of a world that is there. */
 export function created(
-  { entityId, verseId, name }: LiveWorld,
+  { entityId, verseId, name }: Pick<LiveWorld, 'entityId' | 'verseId' | 'name'>,
   { providerId, snapshotId, bootMs }: Instance,
   entityType: 'sandbox' | 'verse',
   parentId: string | null,

@@ -19,6 +19,12 @@ export type Journal = {
   flush: () => Promise<void>
   /** The calls of providers that were for these verses, as far as they are written: each provider once with each end. */
   calls: (verses: readonly Hex[]) => Promise<Call[]>
+  /** The newest event of a kind one of whose texts matches, among those that are written. */
+  latest: (
+    kind: JournalEvent['kind'],
+    field: 'name' | 'entityId',
+    pattern: RegExp,
+  ) => Promise<JournalEvent | null>
   /** Entries after `after`, ascending, at most `limit`. */
   page: (after: number, limit: number) => Promise<JournalPage>
 }
@@ -74,6 +80,14 @@ export function createJournal(
         verseId: verse,
         error: failed ? true : null,
       }))
+    },
+    async latest(kind, field, pattern) {
+      const [row] = await db.query<{ event: JournalEvent }>(
+        `select event from keeper.journal
+        where event->>'kind' = $1 and event->>$2 ~ $3 order by seq desc limit 1`,
+        [kind, field, pattern.source],
+      )
+      return row?.event ?? null
     },
     async page(after, limit) {
       const rows = await db.query<{ seq: number | string; at: Date; event: JournalEvent }>(

@@ -3,7 +3,6 @@ import { constants } from 'node:fs'
 import { access, realpath } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { after } from './limits.ts'
 
 /** How much of what a command says on stderr is kept for its error. */
 const KEPT_CHARACTERS = 2_000
@@ -30,9 +29,8 @@ export async function run(
   const child = spawn(file, args, {
     stdio: ['ignore', output ?? 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', ...env },
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs, killSignal: 'SIGKILL' as const }),
   })
-  // Node's own would go on, and keep this process alive, when there is no such command.
-  const cancel = after(timeoutMs ?? Number.POSITIVE_INFINITY, () => void child.kill('SIGKILL'))
   let out = ''
   let said = ''
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()))
@@ -40,11 +38,7 @@ export async function run(
     const all = said + chunk.toString()
     said = tells === 'first' ? keepStart(all) : all.slice(-KEPT_CHARACTERS)
   })
-  try {
-    await finished(file, child, () => (tells === 'first' ? firstLine(said) : lastLine(said)))
-  } finally {
-    cancel()
-  }
+  await finished(file, child, () => (tells === 'first' ? firstLine(said) : lastLine(said)))
   return out
 }
 

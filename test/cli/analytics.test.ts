@@ -33,7 +33,8 @@ beforeAll(async () => {
         ('maker', 'Maker', 1, 'available'), ('judge', 'Judge', -1, 'no credentials: set JUDGE_KEY');
       INSERT INTO provider_invocations (invocation_id, provider_id, operation, verse_id, output_result, latency_ms, cost_units)
       VALUES ('a', 'maker', 'branch', '0x01', '{}', 10, 2), ('b', 'maker', 'branch', '0x02', '{}', 300, 4),
-             ('c', 'judge', 'verify', '0x01', '{}', 5, 1);
+             ('c', 'judge', 'verify', '0x01', '{}', 5, 1), ('d', 'judge', 'verify', '0x03', '{}', 5, 1);
+      INSERT INTO journal VALUES ('keeper', 1, 1, '2026-01-02', 'pipeline.completed', '{"verses": ["0x01", "0x02"]}');
       INSERT INTO world_runtime_entities (entity_id, entity_type, trit) VALUES
         ('base', 'sandbox', NULL), ('x', 'verse', 1), ('y', 'verse', 0), ('z', 'verse', -1);
       INSERT INTO world_branches (branch_id, parent_entity_id, child_entity_ids, branch_type, gf3_sum)
@@ -67,7 +68,7 @@ describe('what the seeds name', () => {
       ask('provider-efficiency', '--csv'),
       ask('provider-benchmark', '--json'),
     ])
-    expect(costs.stdout.split(/\r?\n/).slice(1, 3)).toEqual(['maker,1,2,6,3,3', 'judge,-1,1,1,1,1'])
+    expect(costs.stdout.split(/\r?\n/).slice(1, 3)).toEqual(['maker,1,2,6,3,3', 'judge,-1,2,2,1,1'])
     const { rows } = sqlOutput.parse(lastJson(times))
     expect(rows.map((row) => [row[0], row[1], row.at(-1)])).toEqual([
       ['judge', 'verify', true],
@@ -90,8 +91,8 @@ describe('what the seeds name', () => {
 
   test('gf3-audit tells which bundles do not come to 0', async () => {
     const [all, branches] = await Promise.all([ask('gf3-audit'), ask('gf3-audit', 'branch')])
-    // The lane of 0x02 was never verified.
-    expect(all.stdout).toContain('GF(3) is violated in 1 of 4 bundles ✗')
+    // The lane of 0x02 is said to be complete, and was never verified; that of 0x03 may still be given a generator.
+    expect(all.stdout).toContain('GF(3) is violated in 1 of 4 bundles ✗; 1 are open')
     expect(all.code).toBe(1)
     expect(branches.stdout).toContain('GF(3) is conserved in 1 of 1 bundles ✓')
     expect(branches.code).toBe(0)

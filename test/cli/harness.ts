@@ -37,17 +37,9 @@ export function start(
   timeout = 0,
   inputs: readonly string[] = [],
 ): ChildProcess & { stdout: Readable; stderr: Readable } {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(MULTIVERSE|KEEPER)_/.test(name),
-  )
   const [stdin, ...others] = inputs
   const child = spawn(process.execPath, [main, ...args], {
-    env: {
-      ...Object.fromEntries(inherited),
-      MULTIVERSE_KEYSTORE: nowhere,
-      NODE_COMPILE_CACHE: compiled,
-      ...env,
-    },
+    env: harnessEnv(env),
     stdio: [
       stdin === undefined ? 'ignore' : 'pipe',
       'pipe',
@@ -66,6 +58,19 @@ export function start(
     descriptor.end(text)
   }
   return child as ChildProcess & { stdout: Readable; stderr: Readable }
+}
+
+/** An environment without this machine's settings, keys and accounts. */
+export function harnessEnv(env: Record<string, string> = {}): Record<string, string | undefined> {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^((MULTIVERSE|KEEPER)_|(MORPH|MODAL|PRIME|GENSYN|RITUAL)_)/.test(name),
+  )
+  return {
+    ...Object.fromEntries(inherited),
+    MULTIVERSE_KEYSTORE: nowhere,
+    NODE_COMPILE_CACHE: compiled,
+    ...env,
+  }
 }
 
 /** Waits for the end of a started one. */

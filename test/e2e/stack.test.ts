@@ -37,6 +37,7 @@ import {
 } from '../../sdk/output.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
+import { testRecipes } from './recipes.ts'
 
 // The whole multiverse as its users run it: chain, contracts, keeper, indexer and analytics as processes of `multiverse up`.
 // One stack for the whole file; the tests build on each other in order.
@@ -146,6 +147,10 @@ test('up runs everything, and the default scenario once', async () => {
     })
   ).json()) as { data: { questions: { items: unknown[] } } }
   expect(data.questions.items).toEqual([{ id: scenario!.partition.question, winner: 1 }])
+})
+
+describe("the seeds' commands", () => {
+  testRecipes(() => dataDir)
 })
 
 describe('a question asked, split, traded, answered and redeemed with the command alone', () => {

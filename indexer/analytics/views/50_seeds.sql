@@ -51,16 +51,25 @@ SELECT provider_id, name, trit,
 FROM runtime_providers
 ORDER BY trit DESC, provider_id;
 
--- Which bundles of trits sum to 0 mod 3.
+-- Lanes that are claimed to be complete: those of verses whose worlds a keeper reported as run or verified, and those of
+-- pipelines that ran to their end. Any other lane is open: it may still be given what it wants.
+CREATE OR REPLACE VIEW complete_lanes AS
+SELECT verse FROM report_worlds WHERE verdict IN (1, 2)
+UNION
+SELECT unnest(from_json(event -> 'verses', '["VARCHAR"]')) FROM journal WHERE kind = 'pipeline.completed';
+
+-- Which bundles of trits sum to 0 mod 3. `violated` are those that are not conserved and are claimed to be whole.
 CREATE OR REPLACE VIEW gf3_audit AS
 WITH scopes AS (
   SELECT 'registry' AS scope, 'runtime_providers' AS id, sum(trit) AS s, count(*) AS n,
-         count(*) FILTER (trit = 1) AS plus, count(*) FILTER (trit = 0) AS zero, count(*) FILTER (trit = -1) AS minus
+         count(*) FILTER (trit = 1) AS plus, count(*) FILTER (trit = 0) AS zero, count(*) FILTER (trit = -1) AS minus,
+         false AS open
   FROM runtime_providers
   UNION ALL
   -- A lane's trits are those of the distinct providers that succeeded in it, whatever the number of their calls.
   SELECT 'pipeline', lane.verse_id, sum(p.trit), count(*), count(*) FILTER (p.trit = 1),
-         count(*) FILTER (p.trit = 0), count(*) FILTER (p.trit = -1)
+         count(*) FILTER (p.trit = 0), count(*) FILTER (p.trit = -1),
+         lane.verse_id NOT IN (SELECT verse FROM complete_lanes)
   FROM (
     SELECT DISTINCT verse_id, provider_id FROM provider_invocations
     WHERE verse_id IS NOT NULL AND json_extract(output_result, '$.error.code') IS NULL
@@ -69,7 +78,7 @@ WITH scopes AS (
   GROUP BY 2
   UNION ALL
   SELECT 'branch', b.branch_id, sum(e.trit), count(*), count(*) FILTER (e.trit = 1), count(*) FILTER (e.trit = 0),
-         count(*) FILTER (e.trit = -1)
+         count(*) FILTER (e.trit = -1), false
   FROM (
     SELECT branch_id, unnest(child_entity_ids) AS cid FROM world_branches WHERE branch_type = 'push_down'
   ) b
@@ -77,6 +86,6 @@ WITH scopes AS (
   GROUP BY 2
 )
 SELECT scope, id, s, gf3_residue(s) AS residue, s % 3 = 0 AS conserved, n, plus, zero, minus,
-       (plus = minus AND zero >= 1) AS balanced
+       (plus = minus AND zero >= 1) AS balanced, open AND NOT conserved AS open, NOT conserved AND NOT scopes.open AS violated
 FROM scopes
 ORDER BY 1, 2;
