@@ -22,7 +22,7 @@ import { createPartitionJobs } from './partition.ts'
 import type { Pipeline } from './pipeline.ts'
 import { createReporting } from './reporting.ts'
 import { createRetries } from './retries.ts'
-import type { Worlds } from './worlds.ts'
+import type { Worlds } from './worlds/worlds.ts'
 
 /** All the work there is, over the stores and the worlds. */
 export type Jobs = {

@@ -16,7 +16,8 @@ import type { Providers } from '../providers.ts'
 import type { Failure, PartitionRecord, StepOutputs, WorldOutcome } from '../store/partitions.ts'
 import { failure, lanesOf, pickWinner } from './outcome.ts'
 import { verseCode } from './program.ts'
-import { type Executed, generatorOf, type Worlds } from './worlds.ts'
+import { type Executed, generatorOf } from './worlds/living.ts'
+import type { Worlds } from './worlds/worlds.ts'
 
 /** What is done with the lanes of a partition, one for each verse, beside running them. */
 export type Lanes = {

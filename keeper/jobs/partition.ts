@@ -19,7 +19,7 @@ import { failure } from './outcome.ts'
 import { doneOf, isWorldStep, type Pipeline } from './pipeline.ts'
 import type { Report } from './reporting.ts'
 import type { Work } from './retries.ts'
-import type { Worlds } from './worlds.ts'
+import type { Worlds } from './worlds/worlds.ts'
 
 /** The work on partitions. */
 export type PartitionJobs = Omit<Work, 'queue'>

@@ -14,7 +14,8 @@ import type {
 import type { SpecStore } from '../store/specs.ts'
 import type { Lanes } from './lanes.ts'
 import { planWorlds, STEPS, type StepName, WORLD_STEPS, type WorldStep } from './machine.ts'
-import type { Executed, Worlds } from './worlds.ts'
+import type { Executed } from './worlds/living.ts'
+import type { Worlds } from './worlds/worlds.ts'
 
 /** The pipeline of a partition: branch, execute, optimise, verify. */
 export type Pipeline = {

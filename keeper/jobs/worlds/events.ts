@@ -1,6 +1,6 @@
-import type { Instance, Snapshot } from '../../providers/provider.ts'
-import type { JournalEvent } from '../../sdk/journal.ts'
-import type { LiveWorld } from './worlds.ts'
+import type { Instance, Snapshot } from '../../../providers/provider.ts'
+import type { JournalEvent } from '../../../sdk/journal.ts'
+import type { LiveWorld } from './living.ts'
 
 /** The journal's event of a world that is there. */
 export function created(
