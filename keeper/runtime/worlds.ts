@@ -3,7 +3,7 @@ import type { Instance, WorldRuntimeProvider } from '../../providers/provider.ts
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Names } from '../jobs/key.ts'
 import type { VerseIndex } from '../jobs/verses.ts'
-import { created, resolved, snapshotted } from '../jobs/worldEvents.ts'
+import { created, resolved, snapshotted } from '../jobs/worlds/events.ts'
 import { COMPONENT } from '../introductions.ts'
 import type { Journal } from '../store/journal.ts'
 import { gameOf } from './game.ts'
