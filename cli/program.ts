@@ -3,6 +3,7 @@ import { registerAnalyticsCommands, registerProviderCommands } from './commands/
 import { registerAnswerCommands } from './commands/answer.ts'
 import { registerCompletionCommand } from './commands/completion.ts'
 import { registerDoctorCommand } from './commands/doctor.ts'
+import { registerKeeperCommands } from './commands/keeper.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
 import { registerNetworkCommands } from './commands/network.ts'
@@ -62,6 +63,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerAnswerCommands(registry)
   registerLookCommands(registry)
   registerWalletCommands(registry)
+  registerKeeperCommands(registry)
   registerNetworkCommands(registry)
   registerAnalyticsCommands(registry)
   registerProviderCommands(registry)

@@ -8,11 +8,13 @@ import type { Hex } from 'viem'
 import { z } from 'zod'
 import { isMultiverseError, MultiverseError } from '../sdk/errors.ts'
 import type { JournalPage } from '../sdk/journal.ts'
+import { JOB_STATES, TX_STATES } from '../sdk/keeperOutput.ts'
+import type { BooksApi } from './books.ts'
 import { errorFields, type Log } from './log.ts'
 import type { PartitionView } from './views.ts'
 
 /** What the outside can ask of a keeper. Null or UNAVAILABLE while it is still starting. */
-export type Service = {
+export type Service = Omit<BooksApi, 'status'> & {
   /** Null when current data is served, else why not. */
   notReady: () => Promise<string | null>
   metrics(): Promise<{ text: string; contentType: string }>
@@ -44,18 +46,34 @@ const answerBody = z.strictObject({
   outcome: z.union([z.int().nonnegative(), z.string().min(1).max(64)]),
 })
 
+const jobsQuery = z.object({
+  state: z.enum(JOB_STATES).optional(),
+  limit: whole.default(MAX_PAGE).transform((limit) => Math.min(limit, MAX_PAGE)),
+})
+const txsQuery = z.object({
+  state: z.enum(TX_STATES).optional(),
+  limit: whole.default(100).transform((limit) => Math.min(limit, MAX_PAGE)),
+})
+/** A job by its key or the beginning of it; null for every dead letter. */
+const jobsBody = z.strictObject({ key: z.string().min(6).max(66).nullable() })
+
 /** What is not a bad request. */
 const STATUS: Record<string, ContentfulStatusCode> = {
   UNKNOWN_QUESTION: 404,
   UNKNOWN_PARTITION: 404,
   UNKNOWN_WORLD: 404,
+  UNKNOWN_JOB: 404,
   NOT_FOUND: 404,
   NOT_ORACLE: 403,
   ALREADY_RESOLVED: 409,
   ALREADY_ANSWERED: 409,
   DEADLINE_PASSED: 409,
+  AMBIGUOUS_JOB: 409,
+  NOT_FAILED: 409,
+  NOT_DEAD: 409,
   RPC_FAILED: 503,
   UNAVAILABLE: 503,
+  NO_KEEPER: 503,
 }
 
 /** The read-only HTTP anybody on the machine may use: health, readiness, metrics and the journal. */
@@ -103,6 +121,20 @@ export function controlApp(service: Service, log: Log): Hono {
     const { question, outcome } = await readBody(context, answerBody)
     return context.json(await service.answer(question, outcome), 202)
   })
+  app.get('/jobs', async (context) =>
+    context.json({ jobs: await service.jobs(parse(jobsQuery, context.req.query())) }),
+  )
+  app.get('/jobs/:key', async (context) =>
+    context.json(await service.job(context.req.param('key'))),
+  )
+  for (const act of ['retry', 'drop'] as const)
+    app.post(`/jobs/${act}`, async (context) => {
+      const { key } = await readBody(context, jobsBody)
+      return context.json({ keys: await service[act](key) })
+    })
+  app.get('/txs', async (context) =>
+    context.json({ txs: await service.txs(parse(txsQuery, context.req.query())) }),
+  )
   return app
 }
 
@@ -171,6 +203,8 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 function json(text: string): unknown {
+  if (text.length > MAX_BODY_BYTES)
+    throw new MultiverseError('BAD_REQUEST', `a body of more than ${MAX_BODY_BYTES} bytes`)
   try {
     return JSON.parse(text)
   } catch (cause) {

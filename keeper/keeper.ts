@@ -5,6 +5,7 @@ import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
+import { createBooks, openStores } from './books.ts'
 import { followChain, verifyChain } from './chain/follow.ts'
 import { createRpc } from './chain/rpc.ts'
 import type { Config } from './config.ts'
@@ -21,21 +22,14 @@ import { createMetrics } from './metrics.ts'
 import { employ, openBackends } from './providers.ts'
 import { notReady, whenStarted } from './readiness.ts'
 import { createSpecLoader } from './specs.ts'
-import { type AnswerStore, createAnswerStore } from './store/answers.ts'
+import type { AnswerStore } from './store/answers.ts'
 import { type ChainStore, createChainStore } from './store/chain.ts'
 import { openFolder, openServer } from './store/database.ts'
-import { createFailureStore } from './store/failures.ts'
 import { openIdentity } from './store/identity.ts'
-import { createJournal } from './store/journal.ts'
 import { migrate } from './store/migrations.ts'
-import {
-  createPartitionStore,
-  type PartitionRecord,
-  type PartitionStore,
-} from './store/partitions.ts'
-import { createQueue } from './store/queue.ts'
+import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
 import { createSpecStore } from './store/specs.ts'
-import { createTxStore, type TxStore } from './store/txs.ts'
+import type { TxStore } from './store/txs.ts'
 import { createSender } from './tx/send.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
@@ -139,11 +133,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const db = opening.value
     await migrate(db)
     const identity = await openIdentity(db, deployment)
-    const journal = createJournal(db, identity, (error) =>
-      log.error(errorFields(error), 'journal.failed'),
-    )
+    const stores = await openStores(db, identity, log)
+    const { journal, queue } = stores
     open.push(() => journal.flush())
-    const queue = await createQueue(db)
     const verses = createVerseIndex()
     const providers = await employ(providing.value, {
       write: journal.defer,
@@ -159,9 +151,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const through = options.through ?? ((books: Books) => books)
     const { chain, partitions, answers, txs } = through({
       chain: createChainStore({ db, queue, journal, chainId, multiverse, confirmations, log }),
-      partitions: createPartitionStore(db, journal),
-      answers: createAnswerStore(db, journal),
-      txs: createTxStore(db),
+      partitions: stores.partitions,
+      answers: stores.answers,
+      txs: stores.txs,
     })
     const specs = createSpecStore(db)
     const locked = createKeyedLock()
@@ -215,7 +207,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       partitions,
       answers,
       specs,
-      failures: createFailureStore(db),
+      failures: stores.failures,
       journal,
       worlds,
       pipeline,
@@ -255,7 +247,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       return records.map((record) => partitionView(record, balances, names))
     }
 
+    const books = createBooks(db, identity, stores, log)
     service = {
+      ...books,
       notReady: () => notReady(follower, db),
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       journal: (after, limit) => journal.page(after, limit),
@@ -267,16 +261,14 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         return record && (await show([record]))[0]!
       },
       status: async () => ({
-        ...identity,
+        ...(await books.status()),
+        isRunning: true,
         chainId,
         address: account.address,
         head: chain.view().head,
         notReady: await notReady(follower, db),
         liveWorlds: worlds.list().length,
-        partitions: await partitions.counts(),
-        answers: await answers.counts(),
-        transactions: await txs.counts(),
-        jobs: await queue.counts(),
+        budget: config.budget,
       }),
     }
     const runtime = createRuntime({

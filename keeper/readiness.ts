@@ -32,5 +32,10 @@ export function whenStarted(current: () => Service | null): Service {
     partitions: async () => started().partitions(),
     partition: async (parent, question) => started().partition(parent, question),
     answer: async (question, outcome) => started().answer(question, outcome),
+    jobs: async (filter) => started().jobs(filter),
+    job: async (key) => started().job(key),
+    retry: async (key) => started().retry(key),
+    drop: async (key) => started().drop(key),
+    txs: async (filter) => started().txs(filter),
   }
 }

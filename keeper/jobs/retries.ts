@@ -35,7 +35,7 @@ export function createRetries(options: {
     return async function handle({ key, isRetry }) {
       try {
         await run(key)
-        if (isRetry) await failures.clear(name, [key])
+        if (isRetry) await failures.clear(name, key)
       } catch (error) {
         // It was cut off. The job is taken up again at the next start.
         if (isStopping()) throw error

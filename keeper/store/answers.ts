@@ -30,7 +30,9 @@ export type AnswerStore = {
     wanted: Pick<AnswerRecord, 'question' | 'outcome' | 'source'>,
   ): Promise<AnswerRecord>
   mined(question: Hex, at: { tx: Hex; block: number } | null, events: JournalEvent[]): Promise<void>
-  refused(question: Hex, error: Failure): Promise<void>
+  refused(question: Hex, error: Failure, also?: (tx: Transact) => Promise<void>): Promise<void>
+  /** A refused answer is to be posted after all. */
+  again(question: Hex, also: (tx: Transact) => Promise<void>): Promise<void>
   /** To be looked at again when the head is this block. */
   wait(question: Hex, block: number): Promise<void>
   counts(): Promise<{ state: string; count: number }[]>
@@ -74,12 +76,23 @@ export function createAnswerStore(db: Database, journal: Journal): AnswerStore {
         )
         await journal.append(tx, events)
       }),
-    async refused(question, error) {
-      await db.query(
-        `update keeper.answers set state = 'refused', error = $2 where question = $1`,
-        [question, JSON.stringify(error)],
-      )
-    },
+    refused: (question, error, also) =>
+      db.transaction(async (tx) => {
+        await tx.query(
+          `update keeper.answers set state = 'refused', error = $2 where question = $1`,
+          [question, JSON.stringify(error)],
+        )
+        await also?.(tx)
+      }),
+    again: (question, also) =>
+      db.transaction(async (tx) => {
+        await tx.query(
+          `update keeper.answers set state = 'wanted', error = null
+          where question = $1 and state = 'refused'`,
+          [question],
+        )
+        await also(tx)
+      }),
     async wait(question, block) {
       await db.query(`update keeper.answers set wait_block = $2 where question = $1`, [
         question,

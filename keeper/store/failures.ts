@@ -1,24 +1,10 @@
 import type { ErrorClass, Verdict } from '../jobs/errorClass.ts'
-import type { Database, Query, Transact } from './database.ts'
+import type { Database, Transact } from './database.ts'
 import type { Failure } from './partitions.ts'
 import type { QueueName } from './queue.ts'
 
-/** Work that failed and was not done since. */
-export type FailureRecord = Failure & {
-  queue: QueueName
-  key: string
-  class: ErrorClass
-  /** How often it failed since it last went well, by class. */
-  counts: Partial<Record<ErrorClass, number>>
-  firstAt: Date
-  lastAt: Date
-  /** When it is tried again; null for a dead letter. */
-  nextAt: Date | null
-  /** When it was given up on; null while it is tried again. */
-  deadAt: Date | null
-  /** The newest failures, oldest first. */
-  history: (Failure & { at: string })[]
-}
+/** A failure that was not the last. `at` is ISO 8601. */
+export type PastFailure = Failure & { at: string }
 
 /** The failures' side of the keeper's database: counts that outlive the process, and the dead letters. */
 export type FailureStore = {
@@ -29,21 +15,17 @@ export type FailureStore = {
     decide: (count: number) => Verdict,
   ): Promise<Verdict & { count: number }>
   /** It went well, or is begun anew. */
-  clear(queue: QueueName, keys: readonly string[], query?: Query): Promise<void>
-  find(queue: QueueName, key: string): Promise<FailureRecord | null>
-  /** The dead letters, oldest first. */
-  dead(): Promise<FailureRecord[]>
-  /** All that failed, newest first. */
-  list(): Promise<FailureRecord[]>
+  clear(queue: QueueName, key: string): Promise<void>
+  /** Takes a dead letter away. */
+  exhume(tx: Transact, queue: QueueName, key: string): Promise<void>
+  /** The newest failures of work, oldest first. */
+  history(queue: QueueName, key: string): Promise<PastFailure[]>
+  /** How many dead letters there are. */
+  dead(): Promise<number>
 }
 
 const HISTORY = 10
-const COLUMNS = `queue, key, class, code, message, counts, first_at as "firstAt", last_at as "lastAt",
-  next_at as "nextAt", dead_at as "deadAt", history`
-
 export function createFailureStore(db: Database): FailureStore {
-  const select = (rest: string, values: readonly unknown[] = []) =>
-    db.query<FailureRecord>(`select ${COLUMNS} from keeper.failures ${rest}`, values)
   return {
     async record({ query }, { queue, key, class: kind, failure: { code, message } }, decide) {
       const [row] = await query<{ count: number }>(
@@ -70,15 +52,27 @@ export function createFailureStore(db: Database): FailureStore {
       )
       return { ...verdict, count }
     },
-    async clear(queue, keys, query = db.query) {
-      if (keys.length === 0) return
-      await query(`delete from keeper.failures where queue = $1 and key = any($2)`, [queue, keys])
+    async clear(queue, key) {
+      await db.query(`delete from keeper.failures where queue = $1 and key = $2`, [queue, key])
     },
-    async find(queue, key) {
-      const [row] = await select(`where queue = $1 and key = $2`, [queue, key])
-      return row ?? null
+    async exhume({ query }, queue, key) {
+      await query(
+        `delete from keeper.failures where queue = $1 and key = $2 and dead_at is not null`,
+        [queue, key],
+      )
     },
-    dead: () => select(`where dead_at is not null order by dead_at, key`),
-    list: () => select(`order by last_at desc, key`),
+    async history(queue, key) {
+      const [row] = await db.query<{ history: PastFailure[] }>(
+        `select history from keeper.failures where queue = $1 and key = $2`,
+        [queue, key],
+      )
+      return row?.history ?? []
+    },
+    async dead() {
+      const [row] = await db.query<{ count: number }>(
+        `select count(*)::int as count from keeper.failures where dead_at is not null`,
+      )
+      return row!.count
+    },
   }
 }

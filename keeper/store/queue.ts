@@ -8,15 +8,6 @@ export type QueueName = (typeof QUEUES)[number]
 /** A run of a job. `isRetry` says that the work failed before. */
 export type JobRun = { key: string; isRetry: boolean; signal: AbortSignal }
 
-/** A job as it stands in the queue: `delayed` is not to run before `startAfter`. */
-export type QueuedJob = {
-  queue: QueueName
-  key: string
-  state: 'waiting' | 'delayed' | 'active'
-  startAfter: Date
-  createdAt: Date
-}
-
 /** Jobs, of which one key has at most one waiting and one running. */
 export type Queue = {
   /**
@@ -26,6 +17,8 @@ export type Queue = {
   add(tx: Transact, name: QueueName, keys: readonly string[]): Promise<void>
   /** Adds a job for work that failed, to run after so many milliseconds, unless one is waiting already. */
   addLater(tx: Transact, name: QueueName, key: string, afterMs: number): Promise<void>
+  /** Has a job that waits for a time run now. */
+  hurry(name: QueueName, key: string): Promise<void>
   /** Wakes as many workers as jobs were added; call it after the commit. */
   wake(name: QueueName, count: number): void
   /**
@@ -34,8 +27,6 @@ export type Queue = {
   work(name: QueueName, concurrency: number, handler: (run: JobRun) => Promise<void>): Promise<void>
   /** Takes no more jobs and waits for those that run. */
   stop(): Promise<void>
-  /** The jobs that are not done. */
-  list(): Promise<QueuedJob[]>
   /** Jobs by state. */
   counts(): Promise<{ queue: string; state: string; count: number }[]>
 }
@@ -44,6 +35,9 @@ export type Queue = {
 const HEARTBEAT_S = 10
 /** How often a worker looks for jobs that nobody woke it for. */
 const POLL_S = 2
+
+const HURRY = `update pgboss.job set start_after = now() where name = $1 and singleton_key = any($2)
+  and state = 'created' and start_after > now()`
 
 const OPTIONS = {
   // One job waiting for each key; `group` below keeps one running.
@@ -95,11 +89,10 @@ export async function createQueue(db: Database): Promise<Queue> {
         group: { id: key },
       }))
       await boss.insert(name, jobs, { db: tx.boss })
-      await tx.query(
-        `update pgboss.job set start_after = now() where name = $1 and singleton_key = any($2)
-          and state = 'created' and start_after > now()`,
-        [name, jobs.map(({ singletonKey }) => singletonKey)],
-      )
+      await tx.query(HURRY, [name, jobs.map(({ singletonKey }) => singletonKey)])
+    },
+    async hurry(name, key) {
+      await db.query(HURRY, [name, [key]])
     },
     async addLater(tx, name, key, afterMs) {
       const startAfter = new Date(Date.now() + afterMs)
@@ -147,14 +140,6 @@ export async function createQueue(db: Database): Promise<Queue> {
       for (const timer of timers) clearTimeout(timer)
       await Promise.all(QUEUES.map((name) => boss.offWork(name)))
     },
-    list: () =>
-      db.query(
-        `select name as queue, singleton_key as key, start_after as "startAfter", created_on as "createdAt",
-          case when state = 'active' then 'active' when start_after > now() then 'delayed' else 'waiting' end as state
-        from pgboss.job where name = any($1) and state in ('created', 'retry', 'active')
-        order by created_on`,
-        [QUEUES],
-      ),
     counts: () =>
       db.query(
         `select name as queue, state::text as state, count(*)::int as count from pgboss.job
