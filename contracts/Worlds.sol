@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 import { IMultiverse } from "./interfaces/IMultiverse.sol";
 import { IWorlds } from "./interfaces/IWorlds.sol";
 import { Paths } from "./libraries/Paths.sol";
@@ -9,8 +10,9 @@ import { Answer, ROOT, VerseId, VerseIds } from "./types/VerseId.sol";
 
 /// @title The keepers' notebook
 /// @dev A report is stored once, with the path of its children; each child verse points back at it. That is enough to
-/// find every child of a report and every question that a verse depends on.
-contract Worlds is IWorlds {
+/// find every child of a report and every question that a verse depends on. `multicall` keeps the sender, so that a keeper
+/// can note several partitions at once.
+contract Worlds is IWorlds, Multicall {
     using Paths for Answer[];
 
     /// @dev What a keeper reported of one partition. The worlds themselves are kept by verse.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 import { IMultiverse } from "../../contracts/interfaces/IMultiverse.sol";
 import { IWorlds } from "../../contracts/interfaces/IWorlds.sol";
 import { QuestionId } from "../../contracts/types/QuestionId.sol";
@@ -77,6 +78,23 @@ contract WorldsTest is Base {
             vm.assertTrue(before - gasleft() < 16_000_000, "fits a transaction");
             vm.assertEq(notebook.verse(keeper, _verse(path)).children.length, sizes[i], "children");
         }
+    }
+
+    function test_multicall_notesSeveralReportsAsTheSender() public {
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(IWorlds.report, (_path(), low, _worlds(1)));
+        calls[1] = abi.encodeCall(IWorlds.report, (_path(), high, _worlds(2)));
+        vm.prank(keeper);
+        Multicall(address(notebook)).multicall(calls);
+        vm.assertEq(notebook.reportHash(keeper, ROOT, low), keccak256(abi.encode(_worlds(1))), "low");
+        vm.assertEq(notebook.reportHash(keeper, ROOT, high), keccak256(abi.encode(_worlds(2))), "high");
+
+        calls[0] = abi.encodeCall(IWorlds.report, (_path(low, 0), high, _worlds(3)));
+        calls[1] = abi.encodeCall(IWorlds.report, (_path(), low, _worlds(2)));
+        vm.prank(keeper);
+        _expect(abi.encodeWithSelector(IWorlds.AlreadyReported.selector, keeper, ROOT, low));
+        Multicall(address(notebook)).multicall(calls);
+        vm.assertEq(notebook.reportHash(keeper, _verse(_path(low, 0)), high), bytes32(0), "none without the other");
     }
 
     function test_report_revertsForBadWorlds() public {
