@@ -1,14 +1,18 @@
+import { parseEther } from 'viem'
 import { z } from 'zod'
 import { providerIds } from '../providers/registry.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import { checkKeySettings, keyVariables } from '../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../sdk/node/lifecycle.ts'
+import { type AllowedCall, OWN_CALLS, parseAllowedCall } from './tx/policy.ts'
+import type { TxLimits } from './tx/send.ts'
 
 /** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
   /** The data folder: holds deployment.json, the keeper's database, its worlds and its socket. */
   dataDir: string
-  rpcUrl: string
+  /** Endpoints in order of preference: http, https, ws or wss. */
+  rpcUrls: readonly string[]
   /** HTTP port on 127.0.0.1; 0 takes a free one. */
   port: number
   /** Blocks on top of a block before what depends on it is posted; null for the chain's default. */
@@ -35,6 +39,9 @@ export type Config = {
   allowPrivateUrls: boolean
   /** What new work stops at: core-seconds that providers spend in a UTC day, and for one verse; null for no bound. */
   budget: { perDay: number | null; perVerse: number | null }
+  tx: TxLimits
+  /** What the key may call. */
+  allowedCalls: readonly AllowedCall[]
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -55,6 +62,13 @@ const amount = (what: string) =>
     .regex(/^\d{1,12}(\.\d{1,6})?$/, `${what}, such as 3600 or 0.5`)
     .transform(Number)
 
+/** An amount of `unit` in its smallest part. */
+const coins = (what: string, unit: 'ether' | 'gwei') =>
+  z
+    .string()
+    .regex(/^\d{1,12}(\.\d{1,9})?$/, `${what}, such as 20 or 0.05`)
+    .transform((value) => parseEther(value, unit === 'gwei' ? 'gwei' : 'wei'))
+
 const url = (protocols: string[]) =>
   z.string().refine(
     (value) => {
@@ -65,6 +79,21 @@ const url = (protocols: string[]) =>
   )
 
 const namesOf = (text: string) => text.split(',').map((name) => name.trim())
+
+const urls = (protocols: string[]) =>
+  z
+    .string()
+    .transform(namesOf)
+    .pipe(z.array(url(protocols)))
+
+function readAllowedCalls(text: string, context: z.RefinementCtx): AllowedCall[] {
+  const calls = namesOf(text).map(parseAllowedCall)
+  if (calls.every((call) => call !== null)) return calls
+  const message =
+    'calls such as multiverse.narrow, worlds.report or 0xADDRESS.0xSELECTOR, with commas between them'
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+}
 
 function checkProviders(names: readonly string[], context: z.RefinementCtx): void {
   if (names.every((name) => providerIds.includes(name)) && new Set(names).size === names.length)
@@ -79,6 +108,7 @@ const flag = z.literal(['0', '1'], 'must be 0 or 1').transform((value) => value 
 export const settings = z.object({
   MULTIVERSE_DATA: z.string('the path of the data folder'),
   MULTIVERSE_RPC_URL: url(['http:', 'https:']),
+  KEEPER_RPC_URLS: urls(['http:', 'https:', 'ws:', 'wss:']).optional(),
   KEEPER_PORT: whole('a port', 0, 65_535).default(0),
   KEEPER_CONFIRMATIONS: whole('a number of blocks', 0, 1_000).optional(),
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),
@@ -93,6 +123,15 @@ export const settings = z.object({
   KEEPER_ALLOW_PRIVATE_URLS: flag.default(false),
   KEEPER_BUDGET_DAY: amount('core-seconds').optional(),
   KEEPER_BUDGET_VERSE: amount('core-seconds').optional(),
+  KEEPER_MAX_FEE_GWEI: coins('gwei for a unit of gas', 'gwei').default(parseEther('200', 'gwei')),
+  KEEPER_SPEND_LIMIT_ETH: coins('ether in 24 hours', 'ether').optional(),
+  KEEPER_STUCK_SECONDS: whole('seconds', 1, 86_400).default(45),
+  KEEPER_BALANCE_ALARM_ETH: z
+    .string()
+    .default('0.1,0.02')
+    .transform(namesOf)
+    .pipe(z.array(coins('ether', 'ether'))),
+  KEEPER_ALLOWED_CALLS: z.string().transform(readAllowedCalls).optional(),
   KEEPER_LOG_LEVEL: z
     .literal([...LOG_LEVELS], `must be one of ${LOG_LEVELS.join(', ')}`)
     .default('info'),
@@ -126,7 +165,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   const { data } = parsed
   return {
     dataDir: data.MULTIVERSE_DATA,
-    rpcUrl: data.MULTIVERSE_RPC_URL,
+    rpcUrls: data.KEEPER_RPC_URLS ?? [data.MULTIVERSE_RPC_URL],
     port: data.KEEPER_PORT,
     confirmations: data.KEEPER_CONFIRMATIONS ?? null,
     pollMs: data.KEEPER_POLL_MS ?? null,
@@ -143,6 +182,13 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       perDay: data.KEEPER_BUDGET_DAY ?? null,
       perVerse: data.KEEPER_BUDGET_VERSE ?? null,
     },
+    tx: {
+      maxFeePerGas: data.KEEPER_MAX_FEE_GWEI,
+      spendPerDay: data.KEEPER_SPEND_LIMIT_ETH ?? null,
+      stuckMs: data.KEEPER_STUCK_SECONDS * 1_000,
+      balanceAlarms: data.KEEPER_BALANCE_ALARM_ETH,
+    },
+    allowedCalls: data.KEEPER_ALLOWED_CALLS ?? OWN_CALLS,
     logLevel: data.KEEPER_LOG_LEVEL,
   }
 }
@@ -156,8 +202,11 @@ function keyProblems(env: Record<string, string | undefined>): string[] {
     : [`none of ${wallet}, ${signerUrl} and ${privateKey} is set: one says with which key to sign`]
 }
 
-/** A value as it may be shown; a database password never is. */
+/** Passwords and keys of endpoints stand in URLs. */
+const SECRETS = ['KEEPER_DATABASE_URL', 'KEEPER_RPC_URLS']
+
+/** A value as it may be shown. */
 function shown(key: string, value: string | undefined): string {
   if (value === undefined) return '(not set)'
-  return key === 'KEEPER_DATABASE_URL' ? '(hidden)' : value
+  return SECRETS.includes(key) ? '(hidden)' : value
 }

@@ -30,6 +30,7 @@ import { migrate } from './store/migrations.ts'
 import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
 import { createSpecStore } from './store/specs.ts'
 import type { TxStore } from './store/txs.ts'
+import { createPolicy } from './tx/policy.ts'
 import { createSender } from './tx/send.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
@@ -70,8 +71,8 @@ export type Books = {
 const WINDOW_SIZE = 128
 /** Blocks of history asked for at once. */
 const RANGE_SIZE = 2_000
-/** Transactions in no block are sent again so often, milliseconds. */
-const REBROADCAST_MS = 5_000
+/** Transactions in no block are seen to so often, milliseconds. */
+const TEND_MS = 5_000
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
@@ -108,7 +109,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     open.push(http.close)
     log.info({ port: http.port }, 'http.listening')
 
-    const rpc = createRpc(config.rpcUrl)
+    const rpc = createRpc(config.rpcUrls[0]!)
     // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
     await verifyChain(rpc, deployment).catch((error: MultiverseError) => {
       if (!error.isRetryable) throw error
@@ -174,12 +175,16 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       partitions: () => partitions.counts(),
       jobs: () => queue.counts(),
       liveWorlds: () => worlds.list().length,
+      transactions: () => txs.counts(),
+      account: () => sender.conditions(),
     })
     const sender = createSender({
       rpc,
       txs,
       account,
       chainId,
+      policy: createPolicy(config.allowedCalls, addresses, account.address),
+      limits: config.tx,
       pollMs,
       onSettled: (state) => metrics.transaction(state),
       log,
@@ -236,12 +241,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       log,
     })
     open.push(() => follower.stop())
-    const rebroadcasting = setInterval(() => void rebroadcast(), REBROADCAST_MS)
-    open.push(async () => clearInterval(rebroadcasting))
-    const rebroadcast = () =>
-      sender
-        .rebroadcast()
-        .catch((error: unknown) => log.warn(errorFields(error), 'rebroadcast.failed'))
+    const tending = setInterval(() => void tend(), TEND_MS)
+    open.push(async () => clearInterval(tending))
+    const tend = () =>
+      sender.tend().catch((error: unknown) => log.warn(errorFields(error), 'upkeep.failed'))
     const show = async (records: readonly PartitionRecord[]) => {
       const balances = balancesOf(await journal.calls(records.flatMap(laneVerses)))
       return records.map((record) => partitionView(record, balances, names))
@@ -288,7 +291,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     /** Begins with the work once it is known how things stand on the chain. */
     const working = follower.caughtUp.then(async () => {
       if (isStopping) return
-      await rebroadcast()
+      await tend()
       await jobs.start()
       await chain.wakeOpen()
       providers.warm(BigInt(DEFAULT_SEED))

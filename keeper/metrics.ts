@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { formatEther } from 'viem'
 
 /** Figures of the keeper for Prometheus. */
 export type Metrics = {
@@ -23,6 +24,9 @@ export type MetricSources = {
   partitions(): Promise<{ state: string; count: number }[]>
   jobs(): Promise<{ queue: string; state: string; count: number }[]>
   liveWorlds(): number
+  transactions(): Promise<{ state: string; count: number }[]>
+  /** What keeps transactions waiting, and the account's balance in wei. */
+  account(): { waiting: object; balance: bigint | null }
 }
 
 export function createMetrics(sources: MetricSources): Metrics {
@@ -87,6 +91,16 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   gauge('keeper_live_worlds', 'Worlds that live in this process.', [], (all) => {
     all.set(sources.liveWorlds())
+  })
+  gauge('keeper_transactions', 'Transactions by state.', ['state'], async (all) => {
+    for (const { state, count } of await sources.transactions()) all.set({ state }, count)
+  })
+  gauge('keeper_transactions_waiting', 'Why transactions wait.', ['reason'], (all) => {
+    for (const reason of Object.keys(sources.account().waiting)) all.set({ reason }, 1)
+  })
+  gauge('keeper_balance_ether', "What the keeper's account has.", [], (all) => {
+    const { balance } = sources.account()
+    all.set(balance === null ? -1 : Number(formatEther(balance)))
   })
   gauge('keeper_partitions', 'Partitions by state.', ['state'], async (all) => {
     for (const { state, count } of await sources.partitions()) all.set({ state }, count)

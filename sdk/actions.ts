@@ -262,6 +262,11 @@ const allErrors: Abi = [...multiverseAbi, ...worldsAbi, ...tokenAbi].filter(
   (item) => item.type === 'error',
 )
 
+/** An ABI with the errors of every contract of the project's. */
+export function withAllErrors(abi: Abi): Abi {
+  return [...abi, ...allErrors]
+}
+
 type WriteParameters = {
   address: Address
   abi: Abi
@@ -272,7 +277,7 @@ type WriteParameters = {
 /** Estimates (which runs the call first), sends, waits for the receipt and decodes the ledger's logs. */
 async function write(client: WriteClient, call: WriteParameters): Promise<Written> {
   const { address, functionName, args } = call
-  const abi: Abi = [...call.abi, ...allErrors]
+  const abi = withAllErrors(call.abi)
   try {
     const { account } = client
     const gas = await estimateContractGas(client, { address, abi, functionName, args, account })

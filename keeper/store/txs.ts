@@ -80,7 +80,7 @@ export type TxStore = {
     signer: (nonce: number) => Promise<Signed>,
   ): Promise<TxRecord | null>
   /** Uses up a nonce that nothing signed stands at. Null when something does. */
-  fill(
+  fillHole(
     signing: Signing,
     nonce: number,
     signer: (nonce: number) => Promise<Signed>,
@@ -142,7 +142,7 @@ export function createTxStore(db: Database): TxStore {
         if (newest?.hash !== present.hash) return null
         return insert(query, signing, present.nonce, await signer(present.nonce))
       }),
-    fill: (signing, nonce, signer) =>
+    fillHole: (signing, nonce, signer) =>
       db.transaction(async ({ query }) => {
         await lockSender(query, signing.sender)
         if ((await signedOf(query, signing.sender, nonce)).length > 0) return null

@@ -1,25 +1,19 @@
-import {
-  type Abi,
-  type Account,
-  type Address,
-  BaseError,
-  encodeFunctionData,
-  type Hex,
-  keccak256,
-  type LocalAccount,
-  TransactionReceiptNotFoundError,
-} from 'viem'
-import { estimateContractGas } from 'viem/actions'
-import { contractError } from '../../sdk/actions.ts'
-import { MultiverseError, oneLine } from '../../sdk/errors.ts'
-import { type Rpc, rpcError } from '../chain/rpc.ts'
-import type { Log } from '../log.ts'
+import type { Address, Hex, LocalAccount } from 'viem'
+import { MultiverseError } from '../../sdk/errors.ts'
+import type { Rpc } from '../chain/rpc.ts'
+import { errorFields, type Log } from '../log.ts'
 import type { TxEnd, TxRecord, TxStore } from '../store/txs.ts'
 import { createPause } from '../time.ts'
+import { createBatches } from './batch.ts'
+import { type Call, revertOf, type Simulated, simulate } from './call.ts'
+import { type Conditions, createConditions } from './conditions.ts'
 import { feesFor, gasLimit } from './fees.ts'
+import type { Policy } from './policy.ts'
+import { createSignatory } from './signatory.ts'
+import { createUpkeep } from './upkeep.ts'
+import { createWire, gwei } from './wire.ts'
 
-/** A contract call to be made. `abi` holds every error it may revert with. */
-export type Call = { to: Address; abi: Abi; functionName: string; args: readonly unknown[] }
+export type { Call } from './call.ts'
 
 /** Where a call was mined. */
 export type Mined = { tx: Hex; block: number }
@@ -29,15 +23,34 @@ export type Sender = {
   address: Address
   /**
    * Makes the call that `purpose` stands for, once and for all: whatever was signed for it before is sent again rather
-   * than signed anew, and one that was mined is not repeated.
-   * @throws the contract's own codes when it would revert; RPC_FAILED, TX_PENDING (both retryable)
+   * than signed anew, and one that was mined is not repeated. It is simulated first. Calls of one contract that come
+   * together go in one transaction where that is cheaper.
+   * @throws the contract's own codes when it would revert; POLICY_REFUSED; TX_REVERTED; retryable: RPC_FAILED,
+   * TX_PENDING, FEE_TOO_HIGH, SPEND_LIMIT, INSUFFICIENT_FUNDS
    */
   perform(purpose: string, call: Call): Promise<Mined>
   /** The call that was mined for a purpose before, if one was. */
   performed(purpose: string): Promise<Mined | null>
-  /** Sends again all that is signed and in no block. */
-  rebroadcast(): Promise<void>
+  /**
+   * Sees to all that is signed and in no block: sends it again, makes it dearer, gives it up, fills holes among the nonces.
+   * To be called every few seconds.
+   */
+  tend(): Promise<void>
+  /** What keeps transactions waiting, and the account's balance in wei. */
+  conditions: Conditions['view']
   stop(): void
+}
+
+/** What the keeper may spend. Amounts in wei, null for no limit. */
+export type TxLimits = {
+  /** The most that a unit of gas may cost. */
+  maxFeePerGas: bigint | null
+  /** The most that any 24 hours may take, gas and value. */
+  spendPerDay: bigint | null
+  /** Milliseconds after which a transaction that is not mined is made dearer. */
+  stuckMs: number
+  /** Balances below which an alarm is raised. */
+  balanceAlarms: readonly bigint[]
 }
 
 export type SenderOptions = {
@@ -45,166 +58,167 @@ export type SenderOptions = {
   txs: TxStore
   account: LocalAccount
   chainId: number
+  policy: Policy
+  limits: TxLimits
   pollMs: number
-  onSettled(state: 'mined' | 'reverted' | 'dropped'): void
+  onSettled(state: TxEnd['state']): void
   log: Log
 }
 
 /** A transaction that is not mined by then is left to come back to, milliseconds. */
 const PATIENCE_MS = 30_000
-const KNOWN = /already known|already imported|known transaction/i
-const NONCE_USED = /nonce too low|nonce is too low|nonce has already been used|oldnonce/i
 /** A call that passed its simulation and reverted all the same is tried so often. */
 const MAX_ATTEMPTS = 3
+/** However often somebody else takes the nonces, a job comes to an end. */
+const MAX_ROUNDS = 8
+
+/** How a nonce was used up, and by which of the transactions signed with it. */
+type Ended = {
+  tx: TxRecord
+  end: { state: 'mined' | 'reverted'; block: number } | { state: 'dropped' }
+}
 
 /** Signs, stores, sends and waits, with one account. */
 export function createSender(options: SenderOptions): Sender {
-  const { rpc, txs, account, chainId, pollMs, log } = options
-  /** What the chain said the account's nonce is, asked once and after every surprise. */
-  let floor: number | null = null
+  const { rpc, txs, account, limits, log } = options
+  const { address } = account
+  const wire = createWire(rpc, address)
+  const conditions = createConditions(limits.balanceAlarms, log)
+  const signatory = createSignatory({ ...options, ...limits, conditions })
+  const upkeep = createUpkeep({ ...options, wire, conditions, signatory, settle })
+  const batches = createBatches({ simulate: simulated, sign })
+  /** Nonces that somebody waits for. */
+  const followed = new Map<number, Promise<Ended>>()
+  /** The highest that the chain said the next nonce is at least: an endpoint may be behind. */
+  let floor = 0
   let isStopped = false
 
-  async function sign(purpose: string, call: Call): Promise<TxRecord> {
-    const estimate = await estimateContractGas(rpc, {
-      account: account as Account,
-      address: call.to,
-      abi: call.abi,
-      functionName: call.functionName,
-      args: call.args,
-    }).catch((error: unknown) => {
-      throw contractError(error)
-    })
-    const [block, tip] = await Promise.all([
-      rpc.getBlock(),
-      rpc.estimateMaxPriorityFeePerGas(),
-    ]).catch(reject)
-    floor ??= await rpc
-      .getTransactionCount({ address: account.address, blockTag: 'pending' })
-      .catch(reject)
-    const request = {
-      type: 'eip1559' as const,
-      chainId,
-      to: call.to,
-      data: encodeFunctionData({
-        abi: call.abi,
-        functionName: call.functionName,
-        args: call.args,
-      }),
-      gas: gasLimit(estimate),
-      ...feesFor(block.baseFeePerGas ?? 0n, tip),
+  async function simulated(call: Call): Promise<Simulated> {
+    try {
+      return await simulate(rpc, address, call)
+    } catch (error) {
+      if (error instanceof MultiverseError && !error.isRetryable)
+        log.warn(
+          { to: call.to, function: call.functionName, code: error.code, error: error.message },
+          'call.reverts',
+        )
+      throw error
     }
-    const signing = {
-      sender: account.address,
-      purposes: [purpose],
-      kind: 'call' as const,
-      headBlock: Number(block.number),
+  }
+
+  async function sign(purposes: readonly string[], { call, data, gas }: Simulated) {
+    const [{ headBlock, ...market }, counts] = await Promise.all([wire.market(), wire.counts()])
+    const plan = feesFor(market, limits.maxFeePerGas)
+    if (plan.kind === 'wait') {
+      const message = `the base fee is ${gwei(plan.baseFee)}, KEEPER_MAX_FEE_GWEI is ${gwei(plan.cap)}`
+      conditions.set('fee', message)
+      throw new MultiverseError('FEE_TOO_HIGH', message, { isRetryable: true })
     }
-    const tx = await txs.sign(signing, floor, async (nonce) => {
-      const raw = await account.signTransaction({ ...request, nonce })
-      return { raw, hash: keccak256(raw), cost: request.gas * request.maxFeePerGas }
-    })
+    conditions.set('fee', null)
+    const request = { to: call.to, data, value: call.value ?? 0n, gas: gasLimit(gas) }
+    await signatory.check(request, plan.fees)
+    floor = Math.max(floor, counts.pooled)
+    const signing = { sender: address, purposes, kind: 'call' as const, headBlock }
+    const tx = await txs.sign(signing, floor, (nonce) => signatory.sign(request, plan.fees, nonce))
     log.info({ purposes: tx.purposes, tx: tx.hash, nonce: tx.nonce }, 'tx.signed')
     return tx
-  }
-
-  /** Sends it; says whether it can still be mined as far as the node's answer tells. */
-  async function broadcast({ raw, hash }: TxRecord): Promise<'sent' | 'nonce-used'> {
-    try {
-      await rpc.sendRawTransaction({ serializedTransaction: raw })
-      return 'sent'
-    } catch (error) {
-      const details = error instanceof BaseError ? error.details : oneLine(error)
-      if (KNOWN.test(details)) return 'sent'
-      if (NONCE_USED.test(details)) return 'nonce-used'
-      log.warn({ tx: hash, error: details.split('\n', 1)[0] }, 'tx.refused')
-      throw rpcError(error)
-    }
-  }
-
-  async function receiptOf({
-    hash,
-  }: TxRecord): Promise<Exclude<TxEnd, { state: 'dropped' }> | null> {
-    try {
-      const receipt = await rpc.getTransactionReceipt({ hash })
-      return {
-        state: receipt.status === 'success' ? 'mined' : 'reverted',
-        block: Number(receipt.blockNumber),
-        blockHash: receipt.blockHash,
-        cost: receipt.gasUsed * receipt.effectiveGasPrice,
-      }
-    } catch (error) {
-      if (error instanceof TransactionReceiptNotFoundError) return null
-      throw rpcError(error)
-    }
   }
 
   async function settle(tx: TxRecord, end: TxEnd): Promise<boolean> {
     if (!(await txs.settle(tx, end))) return false
     options.onSettled(end.state)
-    log.info({ purposes: tx.purposes, tx: tx.hash, ...end }, `tx.${end.state}`)
+    conditions.set('funds', null)
+    const fields = { purposes: tx.purposes, kind: tx.kind, nonce: tx.nonce, tx: tx.hash, ...end }
+    if (end.state === 'reverted') {
+      const reason = await revertOf(rpc, { ...tx, block: end.block })
+      log.warn({ ...fields, ...(reason && errorFields(reason)) }, 'tx.reverted')
+    } else log.info(fields, `tx.${end.state}`)
     return true
   }
 
-  /** Whether a transaction whose nonce is used up was used up by another: then it can never be mined. */
-  async function isDropped(tx: TxRecord): Promise<boolean> {
-    const used = await rpc.getTransactionCount({ address: account.address }).catch(reject)
-    if (used <= tx.nonce || (await receiptOf(tx))) return false
-    floor = used
-    return settle(tx, { state: 'dropped' })
+  /** Waits until a nonce is used up. Whoever waits for the same one waits together. */
+  function follow(tx: TxRecord): Promise<Ended> {
+    const present = followed.get(tx.nonce)
+    if (present) return present
+    const following = wait(tx).finally(() => followed.delete(tx.nonce))
+    followed.set(tx.nonce, following)
+    return following
   }
 
-  /** Waits until it is mined, or reverted, or dropped. */
-  async function follow(tx: TxRecord): Promise<TxEnd> {
+  async function wait(tx: TxRecord): Promise<Ended> {
     const pause = createPause()
     const deadline = Date.now() + PATIENCE_MS
-    const answer = await broadcast(tx)
-    for (let waitMs = 2; ; waitMs = Math.min(pollMs, waitMs * 2)) {
-      const end = await receiptOf(tx)
-      if (end && (await settle(tx, end))) return end
-      if (!end && answer === 'nonce-used' && (await isDropped(tx))) return { state: 'dropped' }
+    let signed: readonly TxRecord[] = [tx]
+    const acceptance = await wire.broadcast(tx).catch((error: unknown) => {
+      if (error instanceof MultiverseError && error.code === 'INSUFFICIENT_FUNDS')
+        conditions.set('funds', error.message)
+      throw error
+    })
+    for (let waitMs = 2; ; waitMs = Math.min(options.pollMs, waitMs * 2)) {
+      for (const each of signed) {
+        const end = await wire.endOf(each)
+        if (end && (await settle(each, end))) return { tx: each, end }
+      }
+      if (acceptance === 'nonceUsed') {
+        if (await upkeep.isTaken(signed)) return { tx, end: { state: 'dropped' } }
+      }
       if (isStopped || Date.now() > deadline)
         throw new MultiverseError('TX_PENDING', `transaction ${tx.hash} is not mined yet`, {
           isRetryable: true,
         })
       await pause.wait(waitMs)
+      if (waitMs < options.pollMs) continue
+      // It may have been replaced, or have been seen to end, by the upkeep or by another process.
+      const all = await txs.ofNonce(address, tx.nonce)
+      const ended = all.find(hasBlock)
+      if (ended) return { tx: ended, end: { state: ended.state, block: ended.block! } }
+      signed = all.filter(({ state }) => state === 'signed')
+      if (signed.length === 0) return { tx, end: { state: 'dropped' } }
     }
   }
 
   return {
-    address: account.address,
+    address,
+    conditions: conditions.view,
     async performed(purpose) {
       const tx = await txs.latest(purpose)
       if (tx?.state === 'mined') return { tx: tx.hash, block: tx.block! }
-      // It may have been sent just before the process was killed.
-      const end = tx?.state === 'signed' ? await receiptOf(tx) : null
-      if (!tx || end?.state !== 'mined' || !(await settle(tx, end))) return null
-      return { tx: tx.hash, block: end.block }
+      if (tx?.state !== 'signed') return null
+      // It, or one that was signed in its place, may have been sent just before the process was killed.
+      for (const each of await txs.ofNonce(address, tx.nonce)) {
+        const end = each.kind === 'call' ? await wire.endOf(each) : null
+        if (end?.state === 'mined' && (await settle(each, end)))
+          return { tx: each.hash, block: end.block }
+      }
+      return null
     },
     async perform(purpose, call) {
-      for (let attempt = 1; ; attempt++) {
+      let reverts = 0
+      for (let round = 1; ; round++) {
         const latest = await txs.latest(purpose)
         if (latest?.state === 'mined') return { tx: latest.hash, block: latest.block! }
-        const tx = latest?.state === 'signed' ? latest : await sign(purpose, call)
-        const end = await follow(tx)
-        if (end.state === 'mined') return { tx: tx.hash, block: end.block }
-        if (end.state === 'reverted' && attempt >= MAX_ATTEMPTS)
-          throw new MultiverseError('TX_REVERTED', `transaction ${tx.hash} reverted`)
+        const tx =
+          latest?.state === 'signed' ? latest : await batches.sign(purpose, call, round > 1)
+        const { tx: ended, end } = await follow(tx)
+        if (end.state === 'mined' && ended.kind === 'call')
+          return { tx: ended.hash, block: end.block }
+        if (end.state === 'reverted' && ++reverts >= MAX_ATTEMPTS)
+          throw new MultiverseError('TX_REVERTED', `transaction ${ended.hash} reverted`)
+        if (round >= MAX_ROUNDS)
+          throw new MultiverseError(
+            'TX_PENDING',
+            `the nonces of ${address} are taken by somebody else again and again`,
+            { isRetryable: true },
+          )
       }
     },
-    async rebroadcast() {
-      for (const tx of await txs.pending(account.address)) {
-        if (isStopped) return
-        const end = await receiptOf(tx)
-        if (end) await settle(tx, end)
-        else if ((await broadcast(tx)) === 'nonce-used') await isDropped(tx)
-      }
-    },
+    tend: () => upkeep.tend(() => isStopped),
     stop() {
       isStopped = true
     },
   }
 }
 
-function reject(error: unknown): never {
-  throw rpcError(error)
+function hasBlock(tx: TxRecord): tx is TxRecord & { state: 'mined' | 'reverted' } {
+  return tx.state === 'mined' || tx.state === 'reverted'
 }

@@ -1,5 +1,8 @@
+import { inspect } from 'node:util'
+import { parseEther, parseGwei } from 'viem'
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../keeper/config.ts'
+import { OWN_CALLS } from '../../keeper/tx/policy.ts'
 import { isMultiverseError } from '../../sdk/errors.ts'
 
 const KEY = `0x${'11'.repeat(32)}`
@@ -22,7 +25,7 @@ function problem(env: Record<string, string | undefined>): string {
 test('needs a data folder, an endpoint and a key, and has a default for the rest', () => {
   expect(loadConfig(good)).toEqual({
     dataDir: '/data',
-    rpcUrl: 'http://127.0.0.1:8545',
+    rpcUrls: ['http://127.0.0.1:8545'],
     port: 0,
     confirmations: null,
     pollMs: null,
@@ -36,6 +39,13 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     specTimeoutMs: 10_000,
     allowPrivateUrls: false,
     budget: { perDay: null, perVerse: null },
+    tx: {
+      maxFeePerGas: parseGwei('200'),
+      spendPerDay: null,
+      stuckMs: 45_000,
+      balanceAlarms: [parseEther('0.1'), parseEther('0.02')],
+    },
+    allowedCalls: OWN_CALLS,
     logLevel: 'info',
   })
 })
@@ -80,7 +90,7 @@ test('never shows a secret', () => {
   expect(message).toContain('KEEPER_DATABASE_URL=(hidden)')
   expect(message).not.toContain(key)
   expect(message).not.toContain('hunter2')
-  expect(JSON.stringify(loadConfig(good))).not.toContain(KEY.slice(2))
+  expect(inspect(loadConfig(good), { depth: null })).not.toContain(KEY.slice(2))
 })
 
 test.each([['0x' + '0'.repeat(64)], ['0x' + 'f'.repeat(64)], ['0x12'], ['key']])(
@@ -116,4 +126,35 @@ test('takes backends of worlds in order of preference, each once', () => {
   const given = { ...good, KEEPER_PROVIDERS: 'gvisor, quickjs' }
   expect(loadConfig(given).providers).toEqual(['gvisor', 'quickjs'])
   expect(problem({ ...good, KEEPER_PROVIDERS: 'quickjs,quickjs' })).toContain('different names')
+})
+
+test('takes endpoints, limits and calls of transactions', () => {
+  const { rpcUrls, tx, allowedCalls } = loadConfig({
+    ...good,
+    KEEPER_RPC_URLS: 'wss://a.example, https://b.example/key',
+    KEEPER_MAX_FEE_GWEI: '12.5',
+    KEEPER_SPEND_LIMIT_ETH: '0.05',
+    KEEPER_STUCK_SECONDS: '12',
+    KEEPER_BALANCE_ALARM_ETH: '1',
+    KEEPER_ALLOWED_CALLS: `worlds.report, 0x${'aB'.repeat(20)}.0x12345678`,
+  })
+  expect(rpcUrls).toEqual(['wss://a.example', 'https://b.example/key'])
+  expect(tx).toEqual({
+    maxFeePerGas: parseGwei('12.5'),
+    spendPerDay: parseEther('0.05'),
+    stuckMs: 12_000,
+    balanceAlarms: [parseEther('1')],
+  })
+  expect(allowedCalls).toEqual([
+    OWN_CALLS.find(({ contract }) => contract === 'worlds'),
+    { contract: `0x${'ab'.repeat(20)}`, selector: '0x12345678' },
+  ])
+  const message = problem({
+    ...good,
+    KEEPER_RPC_URLS: 'https://a.example,ftp://b.example',
+    KEEPER_MAX_FEE_GWEI: '0x10',
+    KEEPER_ALLOWED_CALLS: 'worlds.destroy',
+  })
+  for (const part of ['KEEPER_RPC_URLS=', 'KEEPER_MAX_FEE_GWEI=0x10', 'calls such as'])
+    expect(message).toContain(part)
 })
