@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Bench } from '../harness.ts'
 import { measureLight } from '../keeper/light.ts'
 import { measureReorg } from '../keeper/reorg.ts'
+import { measureStore } from '../keeper/store.ts'
 import { measureSustained } from '../keeper/sustained.ts'
 
 /** How long a stream of partitions must be borne. */
@@ -25,6 +26,7 @@ export const bench: Bench = {
     return [
       ...(await measureLight(note)),
       ...(await measureReorg(note)),
+      ...(await measureStore(note)),
       ...(await measureSustained(seconds, note)),
     ]
   },

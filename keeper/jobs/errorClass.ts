@@ -36,6 +36,7 @@ const CLASS_BY_CODE: Record<string, ErrorClass> = {
   REPORT_UNSEEN: 'outage',
   QUESTION_UNSEEN: 'outage',
   PROVIDER_MISSING: 'outage',
+  STEP_SUPERSEDED: 'outage',
   RATE_LIMITED: 'rateLimit',
   PROVIDER_FAILED: 'transient',
   UNKNOWN_INSTANCE: 'transient',

@@ -133,7 +133,8 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
   async function answer({ key, question, steps }: PartitionRecord): Promise<boolean> {
     const outcome = steps.verify!.output.winner!
     const wanted = { question: question.id, outcome, source: 'pipeline' as const }
-    await partitions.commit(key, { done: { step: 'answer', output: { outcome } } }, async (tx) => {
+    const done = { step: 'answer' as const, output: { outcome }, attempt: null }
+    await partitions.commit(key, { done }, async (tx) => {
       await options.answers.want(tx, wanted)
       await options.queue.add(tx, 'answer', [question.id])
     })
@@ -147,12 +148,12 @@ export function createPartitionJobs(options: PartitionJobsOptions): PartitionJob
     const { question, parent, path } = record
     const outcome = winnerOf(question)
     const stopTimer = metrics.step('merge')
-    await partitions.commit(key, { intend: 'merge' })
+    const attempt = await partitions.commit(key, { intend: 'merge' })
     const begun = performance.now()
     const { snapshotId, events } = await worlds.merge(executed, outcome)
     const verses = childPaths(path, question.id).map((child) => verseId(child))
     await partitions.commit(key, {
-      done: { step: 'merge', output: { outcome, snapshotId } },
+      done: { step: 'merge', output: { outcome, snapshotId }, attempt },
       state: 'resolved',
       events: [
         ...events,

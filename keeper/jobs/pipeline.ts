@@ -1,5 +1,5 @@
 import type { Hex } from 'viem'
-import { MultiverseError } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { parseSpec, type Spec, specDataUri } from '../../sdk/spec.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -40,10 +40,12 @@ export type PipelineOptions = {
 
 /** What a step came to, to be committed together. */
 type Act<K extends WorldStep> = Promise<
-  { output: StepOutputs[K]; also?: (tx: Transact) => Promise<void> } & Pick<
-    Transition,
-    'events' | 'timings'
-  >
+  {
+    output: StepOutputs[K]
+    /** The spec that it found. */
+    specJson?: string
+    also?: (tx: Transact) => Promise<void>
+  } & Pick<Transition, 'events' | 'timings'>
 >
 
 /** A step that was intended and is to be done now. */
@@ -56,46 +58,69 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const parsed = new Map<Hex, Spec>()
 
   async function ensureExecuted(key: Hex): Promise<Executed> {
+    let record = await partitions.load(key)
+    if (record.state === 'failed' || record.state === 'cancelled')
+      throw new MultiverseError(
+        record.error?.code ?? 'PARTITION_CANCELLED',
+        record.error?.message ?? `partition ${key} was cancelled`,
+      )
     let intended: Intended = null
-    for (;;) {
-      const record = await partitions.load(key)
-      if (record.state === 'failed' || record.state === 'cancelled')
-        throw new MultiverseError(
-          record.error?.code ?? 'PARTITION_CANCELLED',
-          record.error?.message ?? `partition ${key} was cancelled`,
-        )
-      const step = planWorlds({ done: doneOf(record), live: worlds.live(key) })
-      if (step === null || !isWorldStep(step)) return { record, spec: specOf(record) }
-      intended = await act(record, step, intended)
+    try {
+      for (;;) {
+        const step = planWorlds({ done: doneOf(record), live: worlds.live(key) })
+        if (step === null || !isWorldStep(step)) return { record, spec: specOf(record) }
+        const acted = await act(record, step, intended)
+        ;({ record, intended } = acted)
+      }
+    } catch (error) {
+      // Whoever goes on with it makes worlds of its own.
+      if (isMultiverseError(error, 'STEP_SUPERSEDED'))
+        await partitions.commit(key, { events: await worlds.release(key) })
+      throw error
     }
   }
 
-  /** Does one step. Gives the step that was intended along with its end. */
+  /**
+   * Does one step. Gives the record as it is stored then, and the step that was intended along with its end. Nobody else
+   * changes what a partition's steps are decided from without taking their attempts back.
+   */
   async function act(
     record: PartitionRecord,
     step: WorldStep,
     intended: Intended,
-  ): Promise<Intended> {
+  ): Promise<{ record: PartitionRecord; intended: Intended }> {
     const { key } = record
     const stopTimer = metrics.step(step)
     const attempt =
       intended?.step === step ? intended.attempt : await partitions.commit(key, { intend: step })
     log.debug({ partition: key, step, attempt }, 'step.intended')
-    const { output, also, ...told } = await acts[step](record, attempt)
-    const done = { step, output } as NonNullable<Transition['done']>
+    const { output, specJson, also, ...told } = await acts[step](record, attempt)
+    const done = { step, output, attempt } as NonNullable<Transition['done']>
     // The next one's intent is recorded along with this one's end: it follows whatever happens.
     const next = step === WORLD_STEPS.at(-1) ? undefined : STEPS[STEPS.indexOf(step) + 1]
     const nextAttempt = await partitions.commit(key, { ...told, done, intend: next }, also)
     stopTimer()
     log.debug({ partition: key, step }, 'step.done')
-    return next ? { step: next, attempt: nextAttempt } : null
+    return {
+      record: {
+        ...record,
+        specJson: specJson ?? record.specJson,
+        timings: { ...record.timings, ...told.timings },
+        steps: { ...record.steps, [step]: { isDone: true, attempt, output } },
+      },
+      intended: next ? { step: next, attempt: nextAttempt } : null,
+    }
   }
 
   const acts: { [K in WorldStep]: (record: PartitionRecord, attempt: number) => Act<K> } = {
     async spec(record) {
       const { specHash } = record.question
       const json = await findSpec(record)
-      return { output: { specHash }, also: (tx) => options.specs.put(tx, specHash, json) }
+      return {
+        output: { specHash },
+        specJson: json,
+        also: (tx) => options.specs.put(tx, specHash, json),
+      }
     },
     async plan(record) {
       const output = await lanes.cast(record, specOf(record))

@@ -53,7 +53,7 @@ export function createReporting(options: {
     }
     requireClosed(record, spec, balancesOf(await options.journal.calls(laneVerses(record))))
     const stopTimer = metrics.step('report')
-    await partitions.commit(key, { intend: 'report' })
+    const attempt = await partitions.commit(key, { intend: 'report' })
     const begun = performance.now()
     const content = reportOf(spec, verified.worlds)
     const purpose = `report:${key}`
@@ -67,7 +67,7 @@ export function createReporting(options: {
     const reportMs = performance.now() - begun
     const blockToReportMs = Math.max(0, Date.now() - record.seenAt)
     await partitions.commit(key, {
-      done: { step: 'report', output: mined },
+      done: { step: 'report', output: mined, attempt },
       report: mined,
       timings: { reportMs, blockToReportMs },
       events: [

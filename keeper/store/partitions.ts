@@ -113,8 +113,8 @@ export type PartitionRecord = {
 
 /** Changes of a partition that commit together. */
 export type Transition = {
-  /** A step that is done, with what it came to. */
-  done?: { [K in StepName]: { step: K; output: StepOutputs[K] } }[StepName]
+  /** A step that is done, with what it came to. `attempt` is the one that was intended; null for one that needs no intent. */
+  done?: { [K in StepName]: { step: K; output: StepOutputs[K]; attempt: number | null } }[StepName]
   /** A step whose effect comes next. */
   intend?: StepName | undefined
   state?: PartitionState
@@ -153,7 +153,10 @@ export type PartitionStore = {
     snapshotId: string | null,
     events: readonly JournalEvent[],
   ): Promise<void>
-  /** Commits a transition, and with it whatever `also` writes. Gives the attempt of the step intended, else 0. */
+  /**
+   * Commits a transition, and with it whatever `also` writes. Gives the attempt of the step intended, else 0.
+   * @throws STEP_SUPERSEDED (retryable) when the attempt that is done is not the one that stands
+   */
   commit(key: Hex, transition: Transition, also?: (tx: Transact) => Promise<void>): Promise<number>
   counts(): Promise<{ state: string; count: number }[]>
 }

