@@ -144,16 +144,12 @@ async function begun(
 /** Milliseconds from the commit that adds a job until a worker has it, each alone. */
 async function jobTimes(db: Database): Promise<number[]> {
   const queue = await createQueue(db)
-  let arrived = (_: string) => {}
-  await queue.work('answer', 1, async ({ key }) => arrived(key))
+  const arrivals = new Map<string, () => void>()
+  await queue.work('answer', 1, async ({ key }) => arrivals.get(key)?.())
   const took: number[] = []
   for (let job = 0; job < WARMUP + JOBS; job++) {
     const key = `job-${job}`
-    const arrival = new Promise<void>((resolve) => {
-      arrived = (which) => {
-        if (which === key) resolve()
-      }
-    })
+    const arrival = new Promise<void>((resolve) => arrivals.set(key, resolve))
     const begunAt = performance.now()
     await db.transaction((tx) => queue.add(tx, 'answer', [key]))
     queue.wake('answer', 1)
