@@ -1,11 +1,12 @@
-// Removes what can be made again: build outputs and caches. Never `.data`, `node_modules` or `.node`. Runs on whatever Node
-// there is.
+// Removes what can be made again: build outputs and caches. Never `.data`, `node_modules` or the Node in `.node`. Runs on
+// whatever Node there is.
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const names = [
+  '.node/compile-cache',
   'artifacts',
   'cache',
   'coverage',

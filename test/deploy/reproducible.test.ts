@@ -9,7 +9,8 @@ import { SOURCES } from '../../deploy/sources.ts'
 // The code of a contract, and so its address, is the same wherever it is compiled, and whatever else is compiled with it.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const names = ['Multiverse', 'Worlds', 'MultiverseLens', 'PriceOracle', 'TestToken'] as const
+// One that another contract imports and one that none does: each of SOURCES is configured alike, and Multiverse takes long.
+const names = ['Worlds', 'TestToken'] as const
 let copy: string
 
 beforeAll(async () => {
