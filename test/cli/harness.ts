@@ -1,16 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { execute } from '../../cli/execute.ts'
 
 /** The command as a file that Node runs. */
 export const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
 
 /** What Node compiled once it need not compile for every process: half of what a short one takes. */
-const compiled = fileURLToPath(
-  new URL('../../node_modules/.cache/multiverse/test', import.meta.url),
-)
+const compiled = fileURLToPath(new URL('../../.node/compile-cache', import.meta.url))
 
 const nowhere = join(tmpdir(), 'multiverse-has-no-keystore')
 
@@ -83,6 +82,32 @@ function collect(child: ReturnType<typeof start>): Promise<Ran> {
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
+}
+
+/**
+ * Runs a command line in this process, for cases by the dozen: all of it but the lines of cli/main.ts. It has this process's
+ * environment.
+ */
+export async function inProcess(args: readonly string[]): Promise<Ran> {
+  const [stdout, stderr] = [collector(), collector()]
+  const code = await execute(args, {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    progress: { say: () => {}, begin: () => {}, end: () => {} },
+    signal: () => new AbortController().signal,
+  })
+  return { code, stdout: stdout.text(), stderr: stderr.text() }
+}
+
+function collector() {
+  let text = ''
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString()
+      done()
+    },
+  })
+  return { stream, text: () => text }
 }
 
 /** The JSON value on the last line of standard output. */

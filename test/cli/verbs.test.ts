@@ -14,10 +14,10 @@ import { createProgress } from '../../cli/output.ts'
 import { createProgram } from '../../cli/program.ts'
 import { failureOutput } from '../../sdk/output.ts'
 import { type Fixture, startFixture } from './fixture.ts'
-import { lastJson, multiverse, start } from './harness.ts'
+import { inProcess, lastJson, start } from './harness.ts'
 import { ROWS, type Row } from './table.ts'
 
-// Every verb that speaks to a chain, as a process of its own on a real one: what it prints, and what it does with bad input.
+// Every verb that speaks to a chain, on a real one: what it prints, as a process of its own, and what it does with bad input.
 
 const UNKNOWN = '0x999999'
 const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
@@ -44,6 +44,15 @@ const args = (row: Row) => row.line(fixture).split(' ')
 const naming = ROWS.filter(({ names }) => names !== undefined)
 /** The row's line about something else. */
 const about = (row: Row, name: string) => row.line(fixture).replace(row.names!(fixture), name)
+
+/** The line for the fixture's data folder and chain. */
+const here = (line: string) => [
+  ...line.split(' '),
+  '--data',
+  fixture.dataDir,
+  '--rpc',
+  fixture.chain.url,
+]
 
 /** Every verb by what one types, on a command line of its own. */
 function commands(): Map<string, Command> {
@@ -118,7 +127,7 @@ describe.concurrent.each(ROWS)('$verb', (row) => {
   })
 
   test('says where no stack runs, and what to do', async ({ expect }) => {
-    const ran = await multiverse([...args(row), '--data', empty, '--json'])
+    const ran = await inProcess([...args(row), '--data', empty, '--json'])
     expect(ran.code).toBe(4)
     expect(ran.stderr).toMatch(
       /^error NO_STACK: no stack runs on .*: start one with `npm start`.*\n$/,
@@ -127,7 +136,7 @@ describe.concurrent.each(ROWS)('$verb', (row) => {
   })
 
   test('refuses a chain that is another one', async ({ expect }) => {
-    const ran = await multiverse([...args(row), '--data', elsewhere, '--rpc', fixture.chain.url])
+    const ran = await inProcess([...args(row), '--data', elsewhere, '--rpc', fixture.chain.url])
     expect(ran.code).toBe(3)
     expect(ran.stderr).toMatch(
       /^error OTHER_CHAIN: block \d+ is 0x0*1 in the data folder and .*\n$/,
@@ -157,7 +166,7 @@ describe.concurrent.each(ROWS)('$verb', (row) => {
 
 describe.concurrent.each(naming)('$verb', (row) => {
   test('does not know a question that nobody asked, and says where to look', async ({ expect }) => {
-    const ran = await fixture.run(about(row, UNKNOWN))
+    const ran = await inProcess(here(about(row, UNKNOWN)))
     expect(ran.stderr).toBe(
       `error UNKNOWN_QUESTION: no question begins with ${UNKNOWN}: see \`multiverse questions\`\n`,
     )
@@ -165,7 +174,7 @@ describe.concurrent.each(naming)('$verb', (row) => {
   })
 
   test('names the candidates of an ambiguous title', async ({ expect }) => {
-    const ran = await fixture.run(about(row, 'which-way'))
+    const ran = await inProcess(here(about(row, 'which-way')))
     const [first, second] = [fixture.split, fixture.twin].map((id) => id.slice(0, 10))
     expect(ran.stderr).toBe(
       `error AMBIGUOUS_QUESTION: which-way may be 2 questions: ${first} (Which way?), ${second} (which way)\n`,
