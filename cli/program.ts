@@ -1,6 +1,7 @@
 import { Command, Help } from 'commander'
 import { registerAnalyticsCommands, registerProviderCommands } from './commands/analytics.ts'
 import { registerAnswerCommands } from './commands/answer.ts'
+import { registerChartCommand } from './commands/chart.ts'
 import { registerCompletionCommand } from './commands/completion.ts'
 import { registerDoctorCommand } from './commands/doctor.ts'
 import { registerKeeperCommands } from './commands/keeper.ts'
@@ -68,6 +69,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerAnalyticsCommands(registry)
   registerProviderCommands(registry)
   registerRuntimeCommands(registry)
+  registerChartCommand(registry)
   registerDoctorCommand(registry)
   registerCompletionCommand(registry)
   return program

@@ -253,6 +253,9 @@ export const sqlOutput = z.strictObject({
   rows: z.array(z.array(z.json())),
 })
 
+/** `chart`: the file, and how many rows it shows. */
+export const chartOutput = z.strictObject({ kind: z.string(), file: z.string(), rows: z.int() })
+
 /** What a provider is, what it was called for, and what is linked to it. Times in milliseconds. */
 export const providerOutput = z.strictObject({
   id: z.string(),
@@ -425,6 +428,7 @@ export type EventOutput = z.infer<typeof eventOutput>
 export type RedeemerOutput = z.infer<typeof redeemerOutput>
 export type RedeemersOutput = z.infer<typeof redeemersOutput>
 export type SqlOutput = z.infer<typeof sqlOutput>
+export type ChartOutput = z.infer<typeof chartOutput>
 export type ProviderOutput = z.infer<typeof providerOutput>
 export type PlanOutput = z.infer<typeof planOutput>
 export type DemoOutput = z.infer<typeof demoOutput>

@@ -5,28 +5,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
 import { createQuery } from '../../indexer/analytics/query.ts'
 import { BUNDLES } from '../../providers/triads.ts'
-import type { Deployment } from '../../sdk/deployment.ts'
+import { event, insertRows, MONDAY, NOWHERE, ROOT, ZERO } from './rows.ts'
 
 // The views and macros beyond the seeds' own, on rows few enough to work every figure out by hand.
-
-const deployment: Deployment = {
-  version: 1,
-  chainId: 31_337,
-  addresses: { multiverse: `0x${'11'.repeat(20)}`, worlds: `0x${'22'.repeat(20)}` },
-  startBlock: 1,
-  startBlockHash: `0x${'33'.repeat(32)}`,
-}
-
-const ZERO = '0x0000000000000000000000000000000000000000'
-const ROOT = `0x${'00'.repeat(32)}`
-const MONDAY = Date.UTC(2026, 0, 5) / 1_000
 
 let folder: string
 let database: Database
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'multiverse-views-'))
-  database = await openDatabase(folder, deployment)
+  database = await openDatabase(folder, NOWHERE)
 })
 
 afterAll(async () => {
@@ -34,36 +22,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Rows of a table; columns that are not given are null or their default. */
-async function insert(table: string, rows: readonly Record<string, unknown>[]): Promise<void> {
-  await database.write(async (tx) => {
-    for (const row of rows) {
-      const names = Object.keys(row)
-      const values = names.map((name) => literal(row[name]))
-      await tx.run(`INSERT INTO ${table} (${names.join()}) VALUES (${values.join()})`)
-    }
-  })
-}
-
-function literal(value: unknown): string {
-  if (value === null) return 'NULL'
-  if (Array.isArray(value)) return `[${value.map((each) => literal(each)).join()}]`
-  if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`
-  return JSON.stringify(value)
-}
-
-/** What every row about an event has. A block a minute, from Monday. */
-function event(block: number, log = 0) {
-  const stamp = new Date((MONDAY + block * 60) * 1_000).toISOString().slice(0, 19)
-  return {
-    event_id: `${block}-${log}`,
-    block_number: block,
-    block_hash: `0x${block}`,
-    block_timestamp: stamp,
-    tx_hash: `0x${block}${log}`,
-    log_index: log,
-  }
-}
+const insert = (table: string, rows: readonly Record<string, unknown>[]) =>
+  insertRows(database, table, rows)
 
 async function ask(sql: string) {
   return (await createQuery(database)(sql)).rows

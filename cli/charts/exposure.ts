@@ -1,0 +1,71 @@
+import { z } from 'zod'
+import { type Chart, FRAME } from './chart.ts'
+
+const holder = z.tuple([z.string(), z.string(), z.string()])
+const row = z.tuple([z.string(), z.number()])
+
+/** More would not be told apart: those with most to lose come first. */
+const MAX_OWNERS = 12
+
+const HOLDERS = `
+  SELECT owner, token, any_value(coalesce(symbol, left(token, 10))) AS symbol
+  FROM v_balances
+  WHERE state <> 'collapsed' AND ($1 = '' OR owner = $1)
+  GROUP BY owner, token
+  ORDER BY sum(display) DESC, owner, token
+  LIMIT ${MAX_OWNERS}`
+
+/** A combination by its answers' labels; where nothing is open there is one, now. */
+const EXPOSURE = `
+  WITH futures AS (
+    SELECT row_number() OVER () AS n, future, amount FROM exposure($1, $2)
+  ), answers AS (
+    SELECT n, unnest(map_entries(future)) AS answer FROM futures
+  ), named AS (
+    SELECT a.n, string_agg(coalesce(o.label, left(a.answer.key, 10) || '=' || a.answer.value), ' & ' ORDER BY a.answer.key) AS name
+    FROM answers a
+    LEFT JOIN outcomes o ON o.question = a.answer.key AND o.outcome = a.answer.value
+    GROUP BY a.n
+  )
+  SELECT coalesce(named.name, 'now') AS future, f.amount::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS amount
+  FROM futures f
+  LEFT JOIN named USING (n)
+  LEFT JOIN tokens t ON t.token = lower($2)
+  ORDER BY future`
+
+/** What each owner has in every combination of answers that can still come true. */
+export const exposureChart: Chart = async (analytics, { owner = '' }) => {
+  const { rows: holders } = await analytics.sql(HOLDERS, [owner])
+  const shown = await Promise.all(
+    holders.map(async (each) => {
+      const [who, token, symbol] = holder.parse(each)
+      const { rows } = await analytics.sql(EXPOSURE, [who, token])
+      return rows.map((future) => {
+        const [name, amount] = row.parse(future)
+        return { owner: `${who.slice(0, 10)} ${symbol}`, future: name, amount }
+      })
+    }),
+  )
+  const values = shown.flat()
+  return {
+    kind: 'vega-lite',
+    title: 'Who holds which future',
+    rows: values,
+    spec: {
+      ...FRAME,
+      title: 'Who holds which future',
+      data: { values },
+      facet: { row: { field: 'owner', title: null, sort: null } },
+      spec: {
+        width: 560,
+        height: { step: 16 },
+        mark: 'bar',
+        encoding: {
+          y: { field: 'future', title: null, type: 'nominal' },
+          x: { field: 'amount', title: 'held if it comes true', type: 'quantitative' },
+        },
+      },
+      resolve: { scale: { y: 'independent' } },
+    },
+  }
+}
