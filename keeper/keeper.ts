@@ -122,6 +122,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       (options.open ?? openBackends)({
         ids: config.providers,
         folder: paths.worlds,
+        chainUrl: config.rpcUrls[0]!,
         limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
       }),
       listProviders(options.env ?? {}, undefined, 'glance'),

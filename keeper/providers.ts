@@ -12,6 +12,8 @@ import { MultiverseError } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
 import { COMPONENT, introduce, type KnownProvider } from './introductions.ts'
 import type { VerseIndex } from './jobs/verses.ts'
+import { beginningAt } from './origins.ts'
+import type { PlannedOrigin } from './store/partitions.ts'
 import { createWarmWorlds, type WarmWorlds } from './warm.ts'
 
 /** Time that a verifier gives a step, in the limits that the step had: a busy machine must not make a liar of a world. */
@@ -22,6 +24,8 @@ export type Backends = {
   worlds: readonly WorldRuntimeProvider[]
   verifier: Verifier
   limits: Limits
+  /** The chain's; absent where no partitions are worked on. */
+  chainUrl?: string | undefined
   /** Where the optimiser keeps its links. */
   optimizerDir: string
   shutdown: () => Promise<void>
@@ -33,12 +37,14 @@ export type Providers = {
   ids: readonly string[]
   /** A backend of worlds. @throws PROVIDER_MISSING when this keeper has none of that name */
   worlds: (id: string) => WorldRuntimeProvider
+  /** The same, with new worlds that begin from a block of the chain. */
+  worldsAt: (id: string, origin: PlannedOrigin) => WorldRuntimeProvider
   /** Limits of one run in a world, and of one of its re-executions. */
   limits: Limits
   replayLimits: Limits
   verifier: Verifier
   /** An optimiser for one lane: its rollouts are journalled as that verse's. To be shut down after use. */
-  optimizer: (worldsId: string, verse: Hex) => Promise<Optimizer>
+  optimizer: (worldsId: string, verse: Hex, origin?: PlannedOrigin) => Promise<Optimizer>
   /** Lets only as many lanes run, or be verified, at a time as the machine has cores for. */
   turn: <T>(work: () => Promise<T>) => Promise<T>
   /** The same for lanes in training, which takes long: the others do not wait behind them. */
@@ -59,12 +65,15 @@ export async function openBackends({
   ids,
   folder,
   limits,
+  chainUrl,
 }: {
   ids: readonly string[]
   folder: string
   limits: Limits
+  chainUrl?: string
 }): Promise<Backends> {
-  const worlds = await Promise.all(ids.map((id) => createProvider(id)))
+  const around = chainUrl === undefined ? {} : { chainUrl }
+  const worlds = await Promise.all(ids.map((id) => createProvider(id, around)))
   const dataDirOf = (id: string) => join(folder, id)
   const patient = { ...limits, timeMs: limits.timeMs * PATIENCE }
   const verifier = await createVerifier(LOCAL_ROLES.validator, {
@@ -89,12 +98,13 @@ export async function openBackends({
     await shutdown()
     throw failed.reason
   }
-  return { worlds, verifier, limits, optimizerDir: dataDirOf(LOCAL_ROLES.coordinator), shutdown }
+  const optimizerDir = dataDirOf(LOCAL_ROLES.coordinator)
+  return { worlds, verifier, limits, chainUrl, optimizerDir, shutdown }
 }
 
 /** Links the keeper to its providers and has all they do journalled. */
 export async function employ(
-  { worlds: raw, verifier, limits, optimizerDir }: Backends,
+  { worlds: raw, verifier, limits, chainUrl, optimizerDir }: Backends,
   options: {
     write: (event: JournalEvent) => void
     /** Every provider that the registry knows, as it is on this machine. */
@@ -131,6 +141,11 @@ export async function employ(
       )
     return provider
   }
+  const urlOfChain = () => {
+    if (chainUrl === undefined) throw new Error('no chain was named to begin worlds from')
+    return chainUrl
+  }
+  const rawOf = (worldsId: string) => raw.find(({ id }) => id === worldsId)!
   const openOptimizer = async (on: WorldRuntimeProvider) => {
     const optimizer = await createOptimizer(LOCAL_ROLES.coordinator, { worlds: on })
     await optimizer.init({ dataDir: optimizerDir })
@@ -143,13 +158,17 @@ export async function employ(
   return {
     ids: [...byId.keys()],
     worlds,
+    worldsAt: (id, origin) => beginningAt(worlds(id), rawOf(id), urlOfChain(), origin),
     limits,
     replayLimits: { ...limits, timeMs: limits.timeMs * PATIENCE },
     verifier,
-    optimizer: (worldsId, verse) => {
+    optimizer: (worldsId, verse, origin) => {
       worlds(worldsId)
-      const rollouts = raw.find(({ id }) => id === worldsId)!
-      return openOptimizer(journalled(rollouts, write, { verseOf: () => verse }))
+      const own = rawOf(worldsId)
+      const rollouts = journalled(own, write, { verseOf: () => verse })
+      return openOptimizer(
+        origin === undefined ? rollouts : beginningAt(rollouts, own, urlOfChain(), origin),
+      )
     },
     turn: createGate(availableParallelism()),
     trainingTurn: createGate(availableParallelism()),

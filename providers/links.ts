@@ -20,10 +20,11 @@ export type Links = {
    */
   open: (folder: string) => void
   /**
-   * A duplicate (same source, target and name) is ignored. The link is on the disk before it permits anything.
+   * A duplicate (same source, target and name) is ignored. The link is on the disk before it permits anything, unless it is not
+   * to outlive this process (`isLasting` false).
    * @throws INVALID_ARGUMENT when the link is another's
    */
-  put: (link: LinkConfig) => void
+  put: (link: LinkConfig, isLasting?: boolean) => void
   /** Idempotent. The right ends at once, even when the disk cannot be told. */
   remove: (link: LinkConfig) => void
   /** Whether a live link lets the component use the provider. */
@@ -32,8 +33,6 @@ export type Links = {
   of: (component: string) => LinkConfig[]
   /** The links that give functions of the host to the worlds of a source: a component's, or one world. */
   functionsOf: (source: string) => LinkConfig[]
-  /** All of those. */
-  functions: () => LinkConfig[]
   /** Ends all rights in this process; what is in the folder stays for the next. */
   clear: () => void
 }
@@ -46,9 +45,16 @@ const FILE = 'links.json'
  */
 export function createLinks(id: string): Links {
   const links = new Map<string, LinkConfig>()
+  /** Keys of links that are kept in memory only. */
+  const passing = new Set<string>()
   let folder: string | null = null
   const keep = () => {
-    if (folder !== null) write(folder, [...links.values()])
+    if (folder === null) return
+    const lasting = [...links].filter(([key]) => !passing.has(key))
+    write(
+      folder,
+      lasting.map(([, link]) => link),
+    )
   }
   const from = (source: string) =>
     [...links.values()].filter((link) => link.source === source && link.target === id)
@@ -58,7 +64,7 @@ export function createLinks(id: string): Links {
       for (const link of read(opened)) links.set(keyOf(link), link)
       folder = opened
     },
-    put: (link) => {
+    put: (link, isLasting = true) => {
       if (link.target !== id && link.source !== id)
         throw new MultiverseError(
           'INVALID_ARGUMENT',
@@ -67,6 +73,10 @@ export function createLinks(id: string): Links {
       const key = keyOf(link)
       if (links.has(key)) return
       links.set(key, link)
+      if (!isLasting) {
+        passing.add(key)
+        return
+      }
       try {
         keep()
       } catch (error) {
@@ -75,14 +85,15 @@ export function createLinks(id: string): Links {
       }
     },
     remove: (link) => {
-      if (links.delete(keyOf(link))) keep()
+      const key = keyOf(link)
+      if (links.delete(key) && !passing.delete(key)) keep()
     },
     permits: (component) => of(component).length > 0,
     of,
     functionsOf: (source) => from(source).filter(isFunctionLink),
-    functions: () => [...links.values()].filter(isFunctionLink),
     clear: () => {
       links.clear()
+      passing.clear()
       folder = null
     },
   }

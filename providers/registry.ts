@@ -1,13 +1,23 @@
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { Optimizer } from './grpo/provider.ts'
 import { locate } from './host/commands.ts'
+import type { HostFunctions } from './host/functions.ts'
 import type { WorldRuntimeProvider } from './provider.ts'
 import type { ReplayOptions, Verifier } from './replay/provider.ts'
 import { type ProviderRow, ROSTER } from './roster.ts'
 
+/** What a provider's worlds can be given of their surroundings. */
+export type Surroundings = {
+  /** An RPC endpoint of the chain that questions are on: what links give to worlds looks there. */
+  chainUrl?: string
+}
+
 /** Backends of worlds by name. One is loaded only when it is asked for, and its libraries with it. */
-const worlds: Readonly<Record<string, () => Promise<WorldRuntimeProvider>>> = {
-  quickjs: async () => (await import('./quickjs/provider.ts')).createQuickjsProvider(),
+const worlds: Readonly<Record<string, (around: Surroundings) => Promise<WorldRuntimeProvider>>> = {
+  quickjs: async (around) =>
+    (await import('./quickjs/provider.ts')).createQuickjsProvider({
+      functions: await functionsOf(around),
+    }),
   gvisor: async () => (await import('./gvisor/provider.ts')).createGvisorProvider(),
   microvm: async () => (await import('./microvm/provider.ts')).createMicrovmProvider(),
   evm: async () => (await import('./evm/provider.ts')).createEvmProvider(),
@@ -30,8 +40,17 @@ export const providerIds: readonly string[] = Object.keys(worlds)
  * Makes a provider of worlds, not yet initialised.
  * @throws UNKNOWN_PROVIDER
  */
-export async function createProvider(id: string): Promise<WorldRuntimeProvider> {
-  return choose(worlds, id)()
+export async function createProvider(
+  id: string,
+  around: Surroundings = {},
+): Promise<WorldRuntimeProvider> {
+  return choose(worlds, id)(around)
+}
+
+async function functionsOf({ chainUrl }: Surroundings): Promise<HostFunctions> {
+  if (chainUrl === undefined) return {}
+  const { CHAIN_CALL, createChainCall } = await import('./host/chain.ts')
+  return { [CHAIN_CALL]: createChainCall(chainUrl) }
 }
 
 /**

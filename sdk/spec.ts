@@ -51,6 +51,12 @@ export const specSchema = z
     title: z.string().min(1).max(256),
     /** What `setup` and `program` are written in; JavaScript when absent. */
     language: z.enum(['javascript', 'python', 'evm']).optional(),
+    /**
+     * Where the worlds of a partition of ROOT begin: with nothing when absent, else from the chain that the question is on, at
+     * the block of the push-down. Worlds of the EVM are that chain; those of JavaScript can look at it with
+     * `host.call('chain.call', {to, data})`.
+     */
+    origin: z.literal('chain').optional(),
     /** One for each outcome in order, without the void outcome. */
     verses: z
       .array(liveVerse)

@@ -122,7 +122,7 @@ async function begun(
   await chain.apply({
     kind: 'history',
     facts: questions.flatMap((question, index) => {
-      const at = { block: 1, tx: zeroHash, index }
+      const at = { block: 1, hash: zeroHash, tx: zeroHash, index }
       return [
         {
           kind: 'asked' as const,

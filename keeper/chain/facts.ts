@@ -2,8 +2,8 @@ import { type Address, type Hex, isAddressEqual, type Log } from 'viem'
 import { multiverseLogs, worldsLogs } from '../../sdk/events.ts'
 import type { Path } from '../../sdk/ids.ts'
 
-/** What a log means to the keeper. `at` is where it stands: block number, transaction and index in the block. */
-export type Fact = { at: { block: number; tx: Hex; index: number } } & (
+/** What a log means to the keeper. `at` is where it stands: block number and hash, transaction and index in the block. */
+export type Fact = { at: { block: number; hash: Hex; tx: Hex; index: number } } & (
   | {
       kind: 'asked'
       question: Hex
@@ -53,5 +53,6 @@ export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
 
 function place(log: Log): Fact['at'] {
   // Only pending logs lack these, and none is ever asked for.
-  return { block: Number(log.blockNumber), tx: log.transactionHash!, index: log.logIndex! }
+  const { blockNumber, blockHash, transactionHash, logIndex } = log
+  return { block: Number(blockNumber), hash: blockHash!, tx: transactionHash!, index: logIndex! }
 }

@@ -37,6 +37,9 @@ const CLASS_BY_CODE: Record<string, ErrorClass> = {
   QUESTION_UNSEEN: 'outage',
   PROVIDER_MISSING: 'outage',
   STEP_SUPERSEDED: 'outage',
+  ORIGIN_FAILED: 'outage',
+  // The chain went on before it was followed so far: worlds are planned anew when it is.
+  ORIGIN_MOVED: 'transient',
   RATE_LIMITED: 'rateLimit',
   PROVIDER_FAILED: 'transient',
   UNKNOWN_INSTANCE: 'transient',

@@ -1,6 +1,7 @@
 import type { Hex } from 'viem'
 import type { Optimized } from '../../providers/grpo/provider.ts'
 import type { Verdict } from '../../providers/replay/lane.ts'
+import { CHAIN_CALL } from '../../providers/host/chain.ts'
 import { ROSTER } from '../../providers/roster.ts'
 import { castPipeline, LOCAL_ROLES } from '../../providers/select.ts'
 import { type LaneBalance, laneBalances } from '../../providers/triads.ts'
@@ -13,7 +14,13 @@ import { parseCost, type Spec } from '../../sdk/spec.ts'
 import type { Log } from '../log.ts'
 import { COMPONENT } from '../introductions.ts'
 import type { Providers } from '../providers.ts'
-import type { Failure, PartitionRecord, StepOutputs, WorldOutcome } from '../store/partitions.ts'
+import type {
+  Failure,
+  PartitionRecord,
+  PlannedOrigin,
+  StepOutputs,
+  WorldOutcome,
+} from '../store/partitions.ts'
 import { failure, lanesOf, pickWinner } from './outcome.ts'
 import { verseCode } from './program.ts'
 import { type Executed, generatorOf } from './worlds/living.ts'
@@ -50,7 +57,13 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     const candidates = parent === null ? providers.ids : [parent]
     const able = (id: string) => {
       const { languages, snapshot, branch } = providers.worlds(id).capabilities()
-      return snapshot && branch && languages.includes(language)
+      return snapshot && branch && languages.includes(language) && canBegin(id)
+    }
+    /** Worlds of a nested partition go on from their parent's; but functions are looked at where it was split. */
+    const canBegin = (id: string) => {
+      if (spec.origin === undefined) return true
+      const { origin, functions = [] } = providers.worlds(id).capabilities()
+      return origin === true || functions.includes(CHAIN_CALL)
     }
     const generator = candidates.find(able)
     if (generator === undefined) {
@@ -58,9 +71,11 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
         (id) => `${id} runs ${providers.worlds(id).capabilities().languages.join(' and ')}`,
       )
       const whose = parent === null ? 'no provider here' : "not the provider of the parent's world"
-      throw unmet(`the spec is in ${language}, and ${whose} runs it: ${offered.join(', ')}`)
+      const from = spec.origin === undefined ? '' : ', from a block of the chain'
+      throw unmet(`the spec is in ${language}${from}, and ${whose} runs it: ${offered.join(', ')}`)
     }
-    return castPipeline(needs, { ...LOCAL_ROLES, generator })
+    const planned = castPipeline(needs, { ...LOCAL_ROLES, generator })
+    return spec.origin === undefined ? planned : { ...planned, origin: originOf(record) }
   }
 
   async function optimize(executed: Executed): Promise<StepOutputs['optimize']> {
@@ -97,7 +112,11 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     const { language, program, seed, parameters = [] } = spec
     const verseId = verseOf(record, lane)
     return worlds.withSplit(executed, async (snapshotId) => {
-      const grpo = await providers.optimizer(generatorOf(record), verseId)
+      const grpo = await providers.optimizer(
+        generatorOf(record),
+        verseId,
+        record.steps.plan!.output.origin,
+      )
       try {
         return await journalledVerb(
           {
@@ -268,6 +287,15 @@ function faultOf(verdict: Exclude<Verdict, { kind: 'verified' }>): Failure {
       `step ${step} (code ${verdict.codeHash.slice(0, 18)}) claims ${what === 'value' ? 'an answer' : claimed.stateRoot.slice(0, 66)}, re-executed it comes to ${came}`,
     ),
   )
+}
+
+/** The block of the push-down. */
+function originOf({ key, triggerBlock, triggerHash }: PartitionRecord): PlannedOrigin {
+  if (triggerBlock === null || triggerHash === null)
+    throw new MultiverseError('ORIGIN_UNKNOWN', `the push-down of ${key} stands in no block now`, {
+      isRetryable: true,
+    })
+  return { blockNumber: triggerBlock, blockHash: triggerHash }
 }
 
 function unmet(message: string): MultiverseError {

@@ -64,6 +64,11 @@ export function createPipeline(options: PipelineOptions): Pipeline {
         record.error?.code ?? 'PARTITION_CANCELLED',
         record.error?.message ?? `partition ${key} was cancelled`,
       )
+    if (isMoved(record)) {
+      // What was done from another block is not to be gone on with.
+      await partitions.commit(key, { restart: true, events: await worlds.release(key) })
+      record = await partitions.load(key)
+    }
     let intended: Intended = null
     try {
       for (;;) {
@@ -186,8 +191,17 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   return { ensureExecuted, specOf }
 }
 
-export function doneOf({ steps }: PartitionRecord): ReadonlySet<StepName> {
-  return new Set(STEPS.filter((name) => steps[name]?.isDone))
+/** The steps that are done. Those of worlds that began from a block which is not the push-down's any more do not count. */
+export function doneOf(record: PartitionRecord): ReadonlySet<StepName> {
+  const { steps } = record
+  const counts = (name: StepName) => name === 'spec' || !isMoved(record)
+  return new Set(STEPS.filter((name) => steps[name]?.isDone && counts(name)))
+}
+
+/** Whether worlds were planned from a block of the chain, and the push-down stands in another one by now. */
+function isMoved({ steps, triggerHash }: PartitionRecord): boolean {
+  const origin = steps.plan?.output?.origin
+  return origin !== undefined && origin.blockHash !== triggerHash
 }
 
 export function isWorldStep(step: StepName): step is WorldStep {

@@ -83,20 +83,21 @@ export async function storeFacts(
     path: fact.path,
     questions: [...fact.path.map(({ question }) => question), fact.question],
     block: fact.at.block,
+    hash: fact.at.hash,
     index: fact.at.index,
     tx: fact.at.tx,
     seen_at: seenAt,
   }))
   const started = (await bulk(
     `insert into keeper.partitions
-      (key, parent, question, path, questions, trigger_block, trigger_index, trigger_tx, seen_at, state)
-    select distinct on (key) key, parent, question, path, questions, block, index, tx, seen_at, 'running'
+      (key, parent, question, path, questions, trigger_block, trigger_hash, trigger_index, trigger_tx, seen_at, state)
+    select distinct on (key) key, parent, question, path, questions, block, hash, index, tx, seen_at, 'running'
     from jsonb_to_recordset($1::jsonb) as fact
-      (key text, parent text, question text, path jsonb, questions jsonb, block int, index int, tx text,
+      (key text, parent text, question text, path jsonb, questions jsonb, block int, hash text, index int, tx text,
       seen_at double precision)
     order by key, block, index
     on conflict (key) do update set
-      trigger_block = excluded.trigger_block, trigger_index = excluded.trigger_index,
+      trigger_block = excluded.trigger_block, trigger_hash = excluded.trigger_hash, trigger_index = excluded.trigger_index,
       trigger_tx = excluded.trigger_tx, seen_at = excluded.seen_at,
       state = case partitions.state when 'cancelled' then 'running' else partitions.state end,
       waiting = null

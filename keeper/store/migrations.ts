@@ -186,6 +186,10 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     `alter table keeper.nonces rename to senders`,
     `alter table keeper.senders drop column next`,
   ],
+  [
+    // Of the block that the push-down stands, or last stood, in.
+    `alter table keeper.partitions add column trigger_hash text`,
+  ],
 ]
 
 /**

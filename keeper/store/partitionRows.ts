@@ -28,6 +28,7 @@ export type Row = {
   parent: Hex
   path: Path
   trigger_block: number | null
+  trigger_hash: Hex | null
   trigger_tx: Hex
   seen_at: number
   state: PartitionState
@@ -45,7 +46,7 @@ export type Row = {
 
 /** Selects partitions with everything that decides about them; a condition on `p` follows. */
 export const SELECT = `
-  select p.key, p.parent, p.path, p.trigger_block, p.trigger_tx, p.seen_at, p.state, p.error, p.waiting,
+  select p.key, p.parent, p.path, p.trigger_block, p.trigger_hash, p.trigger_tx, p.seen_at, p.state, p.error, p.waiting,
     p.report_tx, p.report_block, p.timings,
     to_jsonb(q) as own,
     (select coalesce(jsonb_agg(to_jsonb(a)), '[]') from keeper.questions a
@@ -69,6 +70,7 @@ export function record(row: Row): PartitionRecord {
     question: question(row.own),
     ancestors: row.ancestors.map(question),
     triggerBlock: row.trigger_block,
+    triggerHash: row.trigger_hash,
     triggerTx: row.trigger_tx,
     seenAt: row.seen_at,
     state: row.state,

@@ -1,5 +1,5 @@
 import type { Address, Hex } from 'viem'
-import type { HostCall } from '../../providers/provider.ts'
+import type { HostCall, Origin } from '../../providers/provider.ts'
 import type { Cast } from '../../providers/select.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Path } from '../../sdk/ids.ts'
@@ -31,10 +31,14 @@ export type WorldOutcome = {
   isVerified?: boolean
 }
 
+/** A block of the keeper's chain that worlds were planned to begin from. */
+export type PlannedOrigin = Omit<Origin, 'url'>
+
 /** What each step leaves behind. */
 export type StepOutputs = {
   spec: { specHash: Hex }
-  plan: Cast
+  /** `origin`: the block of the chain that the worlds begin from; absent when they begin with nothing, or with their parent. */
+  plan: Cast & { origin?: PlannedOrigin }
   base: { instanceId: string; snapshotId: string | null }
   snapshot: { snapshotId: string; stateRoot: Hex }
   branch: { instanceIds: string[] }
@@ -97,6 +101,8 @@ export type PartitionRecord = {
   /** The questions of the parent's path that are known. */
   ancestors: QuestionRecord[]
   triggerBlock: number | null
+  /** Of the block that the push-down stands, or last stood, in. */
+  triggerHash: Hex | null
   triggerTx: Hex
   seenAt: number
   state: PartitionState

@@ -1,11 +1,12 @@
-import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isMultiverseError } from '../../sdk/errors.ts'
 import type { EngineContext, NewWorld, OpenEngine, Program, World } from '../host/engine.ts'
-import { invalid, ranTooLong } from '../host/errors.ts'
+import { ranTooLong } from '../host/errors.ts'
 import { after } from '../host/limits.ts'
 import type { ExecutionResult, Origin } from '../provider.ts'
 import type { Anvil } from './anvil.ts'
 import { type Image, toImage } from './image.ts'
 import { createMachines, type Machines } from './machines.ts'
+import { blame, checkOrigin, failed, moved } from './origin.ts'
 import { parseProgram, type Program as Steps } from './program.ts'
 import { readHead, runProgram } from './run.ts'
 import { openStore } from './store.ts'
@@ -42,7 +43,11 @@ export async function openWorlds(
     lend: async (snapshotId, _signal, use) => use(await store.get(snapshotId)),
 
     restore: async (world, image, signal) => {
-      await machines.prepare({ world, image, origin: null, memoryBytes }, signal)
+      const start = { world, image, origin: null, memoryBytes }
+      await machines.prepare(start, signal).catch(async (error: unknown) => {
+        signal.throwIfAborted()
+        throw await blame(error, image.origin)
+      })
       return { image }
     },
 
@@ -77,8 +82,7 @@ async function genesis(
     })
   } catch (error) {
     if (origin === null || signal.aborted || isMultiverseError(error, 'ORIGIN_MOVED')) throw error
-    const text = `block ${origin.blockNumber} of ${origin.url} cannot be had: ${oneLine(error)}`
-    throw new MultiverseError('ORIGIN_FAILED', text, { cause: error, isRetryable: true })
+    throw failed(origin, error)
   }
 }
 
@@ -93,16 +97,20 @@ async function execute(
   const limit = new AbortController()
   const either = AbortSignal.any([signal, limit.signal])
   const start = { world: instance.id, image, origin: null, memoryBytes }
-  const done = await machines.use(start, either, async (anvil) => {
+  const run = machines.use(start, either, async (anvil) => {
     const begun = performance.now()
     const cancel = after(timeMs, () => limit.abort(ranTooLong(timeMs)))
     try {
-      const run = await runProgram(anvil, program, { input, names: image.names, onOutput })
-      const next = await dump(anvil, image.origin, run.names)
-      return { run, image: next, tookMs: performance.now() - begun }
+      const told = await runProgram(anvil, program, { input, names: image.names, onOutput })
+      const next = await dump(anvil, image.origin, told.names)
+      return { run: told, image: next, tookMs: performance.now() - begun }
     } finally {
       cancel()
     }
+  })
+  const done = await run.catch(async (error: unknown) => {
+    signal.throwIfAborted()
+    throw await blame(error, image.origin)
   })
   // A call that was cut short has no effect, even if its program came to an end.
   signal.throwIfAborted()
@@ -118,18 +126,7 @@ async function dump(anvil: Anvil, origin: Origin | null, names: Image['names']):
 }
 
 /** A number may have been given to another block since. */
-async function checkBlock(anvil: Anvil, { url, blockNumber, blockHash }: Origin): Promise<void> {
+async function checkBlock(anvil: Anvil, origin: Origin): Promise<void> {
   const { hash } = await readHead(anvil)
-  if (hash !== blockHash)
-    throw new MultiverseError(
-      'ORIGIN_MOVED',
-      `block ${blockNumber} of ${url} is ${hash}, not ${blockHash}`,
-    )
-}
-
-function checkOrigin({ url, blockNumber, blockHash }: Origin): void {
-  if (!/^https?:\/\//.test(url)) throw invalid(`origin ${url} is not an http URL`)
-  if (!Number.isSafeInteger(blockNumber) || blockNumber < 0)
-    throw invalid(`block ${blockNumber} is no block number`)
-  if (!/^0x[0-9a-f]{64}$/.test(blockHash)) throw invalid(`${blockHash} is no block hash`)
+  if (hash !== origin.blockHash) throw moved(origin, hash)
 }

@@ -78,8 +78,10 @@ export function createHostedProvider<state, image>(
     receiveLinkConfig: async (link) => {
       ready()
       functions.accept(link)
-      if (isInstance(link.source)) known(link.source)
-      calls.links.put(link)
+      const isOfOneWorld = isInstance(link.source)
+      if (isOfOneWorld) known(link.source)
+      // Worlds end with their process, and with them what was linked to one of them alone.
+      calls.links.put(link, !isOfOneWorld)
     },
 
     deleteLink: async (link) => {
@@ -201,9 +203,6 @@ export function createHostedProvider<state, image>(
   async function open({ dataDir, limits: given }: ProviderConfig) {
     const limits = checkLimits({ ...engine.limits, ...given }, engine.maxMemoryBytes)
     calls.links.open(dataDir)
-    // Worlds end with their process, and with them what was linked to one of them alone.
-    for (const link of calls.links.functions())
-      if (isInstance(link.source)) calls.links.remove(link)
     try {
       const running: OpenEngine<state, image> = await engine.open({ dataDir, limits, lose })
       return { running, limits }

@@ -405,10 +405,11 @@ describe('evm', () => {
       await expect(provider.create({ seed: 1n, origin: moved })).rejects.toMatchObject({
         code: 'ORIGIN_MOVED',
       })
-      const silent = { ...origin, url: 'http://127.0.0.1:1' }
+      const silent = { ...origin, url: 'http://127.0.0.1:1/a-secret' }
       await expect(provider.create({ seed: 1n, origin: silent })).rejects.toMatchObject({
         code: 'ORIGIN_FAILED',
         isRetryable: true,
+        message: `block ${origin.blockNumber} of 127.0.0.1:1 cannot be had`,
       })
       for (const wrong of [
         { ...origin, url: 'file:///etc/passwd' },
@@ -418,6 +419,25 @@ describe('evm', () => {
         await expect(provider.create({ seed: 1n, origin: wrong })).rejects.toMatchObject({
           code: 'INVALID_ARGUMENT',
         })
+    })
+
+    it('blames the chain, not the program, when the chain is gone', async () => {
+      const gone = await startChain()
+      const { number, hash } = await gone.publicClient.getBlock()
+      const from = { url: gone.url, blockNumber: Number(number), blockHash: hash }
+      const { id } = await provider.create({ seed: 1n, origin: from })
+      const { stateRoot } = await provider.execute(id, program([]))
+      await gone.stop()
+      const looks = program([
+        { kind: 'read', as: 'it', what: 'code', account: gone.deployment.addresses.token },
+      ])
+      for (let i = 0; i < 2; i++)
+        await expect(provider.execute(id, looks)).rejects.toMatchObject({
+          code: 'ORIGIN_FAILED',
+          isRetryable: true,
+        })
+      expect((await provider.snapshot(id)).stateRoot).toBe(stateRoot)
+      await provider.destroy(id)
     })
   })
 })

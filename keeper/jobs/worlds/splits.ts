@@ -58,7 +58,11 @@ export function createSplits(options: SplitsOptions): Splits {
   let remade = 0
   const component = COMPONENT
   const again = (what: string) => `${what}:${process}:${++remade}`
-  const providerOf = (record: PartitionRecord) => providers.worlds(generatorOf(record))
+  const providerOf = (record: PartitionRecord) => {
+    const origin = record.steps.plan?.output?.origin
+    const generator = generatorOf(record)
+    return origin ? providers.worldsAt(generator, origin) : providers.worlds(generator)
+  }
 
   async function makeBase(record: PartitionRecord, spec: Spec, attempt: number | string) {
     const { key, path, parent } = record
