@@ -42,6 +42,12 @@ export type Config = {
   tx: TxLimits
   /** What the key may call. */
   allowedCalls: readonly AllowedCall[]
+  /** Milliseconds that a stop may take before the process ends however far it is. */
+  stopMs: number
+  /** Do everything but send transactions: what would be sent is logged. */
+  isDryRun: boolean
+  /** Follow the chain to its head, settle what can be settled, and end. */
+  isOneShot: boolean
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -132,6 +138,9 @@ export const settings = z.object({
     .transform(namesOf)
     .pipe(z.array(coins('ether', 'ether'))),
   KEEPER_ALLOWED_CALLS: z.string().transform(readAllowedCalls).optional(),
+  KEEPER_STOP_MS: whole('milliseconds', 100, 600_000).default(9_000),
+  KEEPER_DRY_RUN: flag.default(false),
+  KEEPER_ONE_SHOT: flag.default(false),
   KEEPER_LOG_LEVEL: z
     .literal([...LOG_LEVELS], `must be one of ${LOG_LEVELS.join(', ')}`)
     .default('info'),
@@ -189,6 +198,9 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       balanceAlarms: data.KEEPER_BALANCE_ALARM_ETH,
     },
     allowedCalls: data.KEEPER_ALLOWED_CALLS ?? OWN_CALLS,
+    stopMs: data.KEEPER_STOP_MS,
+    isDryRun: data.KEEPER_DRY_RUN,
+    isOneShot: data.KEEPER_ONE_SHOT,
     logLevel: data.KEEPER_LOG_LEVEL,
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a keeper that cannot go on exits with, by the error's code; 1 for all others, which another start may mend. 2 and 3
- * ask for a person. Each is told in docs/operations.md.
+ * What a keeper that cannot go on exits with, by the error's code; 1 for all others, which another start may mend, as it may a
+ * port in use. All others ask for a person: see sdk/node/exits.ts. Each is told in docs/operations.md.
  */
 export const KEEPER_EXIT_BY_CODE: Record<string, number> = {
   CONFIG_INVALID: 2,
@@ -18,11 +18,14 @@ export const KEEPER_EXIT_BY_CODE: Record<string, number> = {
   SIGNER_AMBIGUOUS: 2,
   NO_DEPLOYMENT: 2,
   DEPLOYMENT_INVALID: 2,
-  OTHER_CHAIN: 3,
-  OTHER_DEPLOYMENT: 3,
-  NO_CONTRACT: 3,
-  OTHER_CODE: 3,
-  DATA_TOO_NEW: 3,
   DATA_INVALID: 3,
-  SCHEMA_TOO_NEW: 3,
+  PORT_IN_USE: 4,
+  UNKNOWN_CHAIN: 10,
+  OTHER_CHAIN: 11,
+  NO_CONTRACT: 12,
+  OTHER_CODE: 12,
+  NO_FUNDS: 13,
+  OTHER_DEPLOYMENT: 14,
+  SCHEMA_TOO_NEW: 15,
+  DATA_TOO_NEW: 15,
 }

@@ -21,6 +21,8 @@ import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { employ, openBackends } from './providers.ts'
 import { notReady, whenStarted } from './readiness.ts'
+import { requireFunds, requireKnown } from './refusals.ts'
+import { untilSettled } from './settle.ts'
 import { createSpecLoader } from './specs.ts'
 import type { AnswerStore } from './store/answers.ts'
 import { type ChainStore, createChainStore } from './store/chain.ts'
@@ -31,6 +33,7 @@ import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
 import { createSpecStore } from './store/specs.ts'
 import type { TxStore } from './store/txs.ts'
 import { createPolicy } from './tx/policy.ts'
+import { createDryRun } from './tx/dryRun.ts'
 import { createSender } from './tx/send.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
@@ -40,6 +43,8 @@ import { partitionView } from './views.ts'
 export type Keeper = {
   /** Where its HTTP listens on 127.0.0.1. */
   port: number
+  /** Resolves when the chain was followed to its head once and nothing is left that can be done now. */
+  settled: Promise<void>
   /** Takes in nothing more, ends what runs, closes everything. Whatever was begun goes on at the next start. */
   stop: () => Promise<void>
 }
@@ -76,7 +81,7 @@ const TEND_MS = 5_000
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
- * @throws NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_CODE, DATA_TOO_NEW, DATA_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
+ * @throws UNKNOWN_CHAIN, NO_FUNDS, NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_CODE, DATA_TOO_NEW, DATA_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
  */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { account, config, log } = options
@@ -84,6 +89,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const deployment = await readDeployment(config.dataDir)
   const { chainId, addresses } = deployment
   const network = networkOf(chainId)
+  requireKnown(network, config.confirmations)
   const confirmations = config.confirmations ?? network.confirmations
   const pollMs = config.pollMs ?? pollMsOf(network)
   log.info(
@@ -111,8 +117,15 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
 
     const rpc = createRpc(config.rpcUrls[0]!)
     // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
-    await verifyChain(rpc, deployment).catch((error: MultiverseError) => {
-      if (!error.isRetryable) throw error
+    const check = async () => {
+      await verifyChain(rpc, deployment)
+      if (!config.isDryRun) await requireFunds(rpc, account.address, chainId)
+    }
+    let isChecked = true
+    await check().catch((error: MultiverseError) => {
+      // Who runs once does not wait.
+      if (!error.isRetryable || config.isOneShot) throw error
+      isChecked = false
     })
     // The database takes longest, so all that does not need it is opened meanwhile.
     const [opening, providing, listing] = await Promise.allSettled([
@@ -179,7 +192,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       transactions: () => txs.counts(),
       account: () => sender.conditions(),
     })
-    const sender = createSender({
+    const signing = createSender({
       rpc,
       txs,
       account,
@@ -190,6 +203,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       onSettled: (state) => metrics.transaction(state),
       log,
     })
+    const sender = config.isDryRun ? createDryRun(signing, { rpc, log }) : signing
     const loadSpec = createSpecLoader({
       ipfsGateway: config.ipfsGateway,
       timeoutMs: config.specTimeoutMs,
@@ -292,6 +306,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     /** Begins with the work once it is known how things stand on the chain. */
     const working = follower.caughtUp.then(async () => {
       if (isStopping) return
+      if (!isChecked) await check()
       await tend()
       await jobs.start()
       await chain.wakeOpen()
@@ -302,8 +317,15 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       if (!isStopping) options.onFatal(fatal(error))
     })
 
+    const settled = working.then(() =>
+      untilSettled({ rpc, chain, queue, isStopping: () => isStopping }),
+    )
+    // Whoever does not run once does not wait for it.
+    settled.catch(() => {})
+
     return {
       port: http.port!,
+      settled,
       async stop() {
         log.info({}, 'keeper.stopping')
         isStopping = true

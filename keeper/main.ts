@@ -6,16 +6,16 @@ import { KEEPER_EXIT_BY_CODE } from './exits.ts'
 import { type Keeper, startKeeper } from './keeper.ts'
 import { createLog } from './log.ts'
 
-/** Longer than it takes to end what runs. */
-const STOP_MS = 9_000
-
 let keeper: Keeper | null = null
+/** Longer than it takes to end what runs. */
+let stopMs = 9_000
 
 process.on('unhandledRejection', (error) => void die(error))
 process.on('uncaughtException', (error) => void die(error))
 
 try {
   const config = loadConfig(process.env)
+  stopMs = config.stopMs
   const account = await openKeeperAccount(process.env)
   const starting = startKeeper({
     config,
@@ -25,8 +25,13 @@ try {
     env: process.env,
   })
   // Told to end while it starts, it ends when it has started.
-  onStop(async () => (await starting).stop(), STOP_MS)
+  onStop(async () => (await starting).stop(), stopMs)
   keeper = await starting
+  if (config.isOneShot) {
+    await keeper.settled
+    await keeper.stop()
+    process.exit(0)
+  }
 } catch (error) {
   await die(error)
 }
@@ -37,7 +42,7 @@ async function die(error: unknown): Promise<never> {
   process.stderr.write(`error ${code}: ${oneLine(error)}\n`)
   const exit = KEEPER_EXIT_BY_CODE[code] ?? 1
   // Never for longer than a stop may take, whatever state it is in.
-  setTimeout(() => process.exit(exit), STOP_MS).unref()
+  setTimeout(() => process.exit(exit), stopMs).unref()
   try {
     await keeper?.stop()
   } catch (cause) {

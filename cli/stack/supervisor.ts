@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { isFinalExit } from '../../sdk/node/exits.ts'
 import { allKeyVariables } from '../../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../../sdk/node/lifecycle.ts'
 import { describeProcess, type ProcessRecord, reap } from './record.ts'
@@ -52,8 +53,6 @@ type Managed = {
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const STOP_MS = 12_000
 const RESTART_WINDOW_MS = 60_000
-/** Exit codes after which starting again would end the same way: wrong configuration, wrong chain. */
-const FINAL_CODES = new Set([2, 3])
 
 /** The user's own keys are nobody else's business. */
 const noKeys = Object.fromEntries(allKeyVariables().map((name) => [name, undefined]))
@@ -107,7 +106,7 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
     if (entry.isStopping) return
     const reason = child.signalCode ?? `code ${child.exitCode ?? 'unknown'}`
     const recent = startedAt.filter((at) => Date.now() - at < RESTART_WINDOW_MS)
-    if (recent.length <= spec.restarts && !FINAL_CODES.has(child.exitCode ?? -1)) {
+    if (recent.length <= spec.restarts && !isFinalExit(child.exitCode)) {
       say(`${spec.name} ended with ${reason}: starting it again`)
       await sleep(100 * 2 ** recent.length)
       if (!entry.isStopping) await launch(spec, [...recent, Date.now()])

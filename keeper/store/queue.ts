@@ -27,6 +27,8 @@ export type Queue = {
   work(name: QueueName, concurrency: number, handler: (run: JobRun) => Promise<void>): Promise<void>
   /** Takes no more jobs and waits for those that run. */
   stop(): Promise<void>
+  /** Whether nothing runs, nor is to run now. What has failed several times and comes again is not waited for. */
+  isIdle(): Promise<boolean>
   /** Jobs by state. */
   counts(): Promise<{ queue: string; state: string; count: number }[]>
 }
@@ -35,6 +37,9 @@ export type Queue = {
 const HEARTBEAT_S = 10
 /** How often a worker looks for jobs that nobody woke it for. */
 const POLL_S = 2
+
+/** Work that failed more often is not waited for when everything else is done. */
+const PATIENCE = 4
 
 const HURRY = `update pgboss.job set start_after = now() where name = $1 and singleton_key = any($2)
   and state = 'created' and start_after > now()`
@@ -139,6 +144,17 @@ export async function createQueue(db: Database): Promise<Queue> {
       isStopping = true
       for (const timer of timers) clearTimeout(timer)
       await Promise.all(QUEUES.map((name) => boss.offWork(name)))
+    },
+    async isIdle() {
+      const [row] = await db.query<{ busy: boolean }>(
+        `select exists (
+          select 1 from pgboss.job j left join keeper.failures f on f.queue = j.name and f.key = j.singleton_key
+          where j.name = any($1) and (j.state = 'active' or (j.state in ('created', 'retry') and (j.start_after <= now()
+            or coalesce((select sum(n.value::int) from jsonb_each_text(f.counts) n), 99) < ${PATIENCE})))
+        ) as busy`,
+        [QUEUES],
+      )
+      return !row!.busy
     },
     counts: () =>
       db.query(
