@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { access, realpath } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { after } from './limits.ts'
 
 /** How much of what a command says on stderr is kept for its error. */
 const KEPT_CHARACTERS = 2_000
@@ -29,8 +30,9 @@ export async function run(
   const child = spawn(file, args, {
     stdio: ['ignore', output ?? 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', ...env },
-    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs, killSignal: 'SIGKILL' as const }),
   })
+  // Node's own would go on, and keep this process alive, when there is no such command.
+  const cancel = after(timeoutMs ?? Number.POSITIVE_INFINITY, () => void child.kill('SIGKILL'))
   let out = ''
   let said = ''
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()))
@@ -38,7 +40,11 @@ export async function run(
     const all = said + chunk.toString()
     said = tells === 'first' ? keepStart(all) : all.slice(-KEPT_CHARACTERS)
   })
-  await finished(file, child, () => (tells === 'first' ? firstLine(said) : lastLine(said)))
+  try {
+    await finished(file, child, () => (tells === 'first' ? firstLine(said) : lastLine(said)))
+  } finally {
+    cancel()
+  }
   return out
 }
 

@@ -1,8 +1,13 @@
 /* oxlint-disable vitest/no-conditional-tests, vitest/valid-title, vitest/valid-describe-callback, vitest/no-disabled-tests --
    this is no test: it makes suites */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { detectGvisor } from '../../providers/gvisor/engine.ts'
 import { defaultCacheDir, openRootFs } from '../../providers/gvisor/rootfs.ts'
+import { detectMicrovm } from '../../providers/microvm/detect.ts'
+import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
 import { oneLine } from '../../sdk/errors.ts'
 
 /** Whether a program that the project does not bring along works on this machine, and what to do if not. */
@@ -40,5 +45,22 @@ export async function findGvisor(): Promise<Found> {
     return { available: true }
   } catch (error) {
     return { available: false, reason: oneLine(error), install: 'apt-get update' }
+  }
+}
+
+/** An engine, the guest and a template. What is not there yet is made, and how long that takes is told. */
+export async function findMicrovm(): Promise<Found> {
+  const found = await detectMicrovm()
+  if (!found.available) return found
+  const dataDir = await mkdtemp(join(tmpdir(), 'microvm-'))
+  const provider = createMicrovmProvider({ note: (text) => console.warn(`microvm: ${text}`) })
+  try {
+    await provider.init({ dataDir })
+    return { available: true }
+  } catch (error) {
+    return { available: false, reason: oneLine(error), install: 'apt-get update' }
+  } finally {
+    await provider.shutdown()
+    await rm(dataDir, { recursive: true })
   }
 }

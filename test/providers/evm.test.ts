@@ -13,22 +13,19 @@ import type { Origin, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { conformance, failure } from './conformance.ts'
 import { addition, bare, COUNTER, evm, program, reverting } from './evm.ts'
-import { overSocket } from './overSocket.ts'
+import { conformanceBy } from './transports.ts'
 
 const ALICE = '0x00000000000000000000000000000000000a11ce'
 const BOB = '0x0000000000000000000000000000000000000b0b'
 
 describe('evm', () => {
-  describe('conformance', () => {
-    conformance({ create: async () => createEvmProvider(), dialect: evm })
-  })
+  conformanceBy(
+    { 'in process': {}, 'over a unix socket': { isHeardLate: true } },
+    () => createEvmProvider(),
+    { dialect: evm },
+  )
   describe('with two processes for all worlds', () => {
     conformance({ create: async () => createEvmProvider({ maxProcesses: 2 }), dialect: evm })
-  })
-
-  describe('over a socket', () => {
-    const create = overSocket(() => createEvmProvider())
-    conformance({ create, dialect: evm, isHeardLate: true })
   })
 
   describe('a program', () => {

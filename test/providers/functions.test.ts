@@ -9,7 +9,7 @@ import { createProvider } from '../../providers/registry.ts'
 import { createReplayProvider } from '../../providers/replay/provider.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { failure } from './conformance.ts'
-import { overSocket } from './overSocket.ts'
+import { overSocket } from './transports.ts'
 
 // Functions of the host, which worlds have by links alone.
 

@@ -1,18 +1,15 @@
-import { describe } from 'vitest'
 import { createGvisorProvider } from '../../providers/gvisor/provider.ts'
 import { describeWithEngine, findGvisor } from '../helpers/engines.ts'
-import { conformance } from './conformance.ts'
-import { overSocket } from './overSocket.ts'
 import { python } from './python.ts'
+import { conformanceBy } from './transports.ts'
 
-const isDeep = process.env['DEEP'] === '1'
+/** What a crowd takes on its way over a socket is the same for every backend. */
+const crowd = process.env['DEEP'] === '1' ? 64 : 8
 
 describeWithEngine('gvisor', await findGvisor(), () => {
-  describe('conformance', () => {
-    conformance({ create: async () => createGvisorProvider(), dialect: python })
-  })
-  describe.runIf(isDeep)('conformance over a socket', () => {
-    const create = overSocket(() => createGvisorProvider())
-    conformance({ create, dialect: python, isHeardLate: true })
-  })
+  conformanceBy(
+    { 'in process': {}, 'over a unix socket': { isHeardLate: true, crowd } },
+    () => createGvisorProvider(),
+    { dialect: python },
+  )
 })

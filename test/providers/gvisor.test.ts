@@ -9,9 +9,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { detectGvisor } from '../../providers/gvisor/engine.ts'
 import { createGvisorProvider } from '../../providers/gvisor/provider.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
+import { scenarioSpec } from '../../providers/scenarios/scenario.ts'
 import { describeWithEngine, findGvisor } from '../helpers/engines.ts'
 import { failure } from './conformance.ts'
 import { canMakeDisks, cutShort, flipByte, makeDisk } from './disk.ts'
+import { costsIn, costsInQuickjs, SCENARIOS } from './verses.ts'
 
 const run = promisify(execFile)
 const fixture = fileURLToPath(new URL('fixtures/engine-process.ts', import.meta.url))
@@ -205,6 +207,14 @@ start = reached()`
           cause: { stdout: 'so far\n', stack: expect.stringContaining('<program>:1 in deep') },
         })
       })
+    })
+
+    it('play scenarios as QuickJS does', async () => {
+      const expected = await costsInQuickjs(...SCENARIOS.map((each) => scenarioSpec(each)))
+      for (const [i, each] of SCENARIOS.entries()) {
+        const found = await costsIn(provider, scenarioSpec(each, { language: 'python' }))
+        expect(found).toEqual(expected[i]!.map((cost) => expect.closeTo(cost, 9) as number))
+      }
     })
 
     describe('that answer what they should not', () => {

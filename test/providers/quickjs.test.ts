@@ -9,11 +9,18 @@ import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { createQuickjsProvider } from '../../providers/quickjs/provider.ts'
 import { conformance, failure } from './conformance.ts'
 import { javascript, javascriptWorlds } from './javascript.ts'
+import { conformanceBy } from './transports.ts'
 
 describe('quickjs', () => {
-  describe('conformance', () => {
-    conformance({ create: async () => createQuickjsProvider(), dialect: javascript })
-  })
+  conformanceBy(
+    {
+      'in process': {},
+      'over a unix socket': { isHeardLate: true },
+      'over TCP': { isHeardLate: true },
+    },
+    () => createQuickjsProvider(),
+    { dialect: javascript },
+  )
   describe('with one worker and one live world', () => {
     conformance({
       create: async () => createQuickjsProvider({ workers: 1, maxResidents: 1 }),

@@ -53,9 +53,8 @@ import {
 } from '../../providers/wrpc/frames.ts'
 import { FUNCTIONS, INSTANCE } from '../../providers/wrpc/interface.ts'
 import { serveProvider, type Served } from '../../providers/wrpc/server.ts'
-import { conformance, failure } from './conformance.ts'
+import { failure } from './conformance.ts'
 import { javascript } from './javascript.ts'
-import { overSocket } from './overSocket.ts'
 
 const hex = (data: Uint8Array) => Buffer.from(data).toString('hex')
 
@@ -355,11 +354,6 @@ it('the WIT file says what the codecs do', async () => {
   const rest = [...written, ...frame].reduce((left, each) => left.replace(each, ''), bare)
   expect(rest).toBe('')
   expect(INSTANCE).toBe('multiverse:world-runtime/provider@0.1.0')
-})
-
-describe.each(['unix', 'tcp'] as const)('quickjs over %s', (transport) => {
-  const create = overSocket(() => createQuickjsProvider(), transport)
-  conformance({ create, dialect: javascript, isHeardLate: true })
 })
 
 describe('a connection', () => {
