@@ -110,7 +110,7 @@ export type ExecuteOptions = CallOptions &
      * asked for: each of the program's calls is given the next answer when it is the same call, and is refused when not.
      */
     answers?: readonly HostCall[]
-    /** Is given what the program writes as it comes, or where that cannot be had, when it has ended. */
+    /** Is given what the program writes as it comes: at the latest each whole line, but for floods of them. */
     onOutput?: (output: Output) => void
   }
 

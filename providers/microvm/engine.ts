@@ -1,3 +1,5 @@
+import type { Output } from '../provider.ts'
+
 /** Who runs the machines. */
 export type EngineId = 'qemu' | 'firecracker'
 
@@ -10,10 +12,11 @@ export type Machine = {
   /** Its own folder. */
   readonly folder: string
   /**
-   * Hands the guest a request and lets it run until it has answered.
+   * Hands the guest a request and lets it run until it has answered; what its program writes until then is heard, when the
+   * request says so.
    * @throws PROVIDER_FAILED when the guest does not speak the protocol, or the machine ends
    */
-  ask: (request: Buffer) => Promise<Record<string, unknown>>
+  ask: (request: Buffer, hear?: (output: Output) => void) => Promise<Record<string, unknown>>
   /** Writes the whole state to the files of {@link IMAGE_FILES} in an existing folder. May be tried again. */
   capture: (folder: string) => Promise<void>
   /** Resolves when the process is gone. Idempotent. */

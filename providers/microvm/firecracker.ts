@@ -9,6 +9,7 @@ import type { Engine, Machine } from './engine.ts'
 import { connectFirecracker, type FirecrackerApi } from './firecracker-api.ts'
 import { unpackKernel } from './guest.ts'
 import { jsonLines, type Lines } from './lines.ts'
+import { nextAnswer } from './protocol.ts'
 import { type MachineProcess, startProcess } from './processes.ts'
 
 export type FirecrackerOptions = {
@@ -125,13 +126,13 @@ function machine(
     folder,
     end: process.end,
     hasEnded: process.hasEnded,
-    ask: async (request) => {
+    ask: async (request, hear = () => undefined) => {
       try {
         if (isPaused) await api.call('PATCH /vm', { state: 'Resumed' })
         isPaused = false
         agent ??= await connectAgent(process, agentLimitMs)
         agent.write(request)
-        const answer = await agent.next()
+        const answer = await nextAnswer(agent, hear)
         await api.call('PATCH /vm', { state: 'Paused' })
         isPaused = true
         return answer

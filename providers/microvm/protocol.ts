@@ -1,4 +1,6 @@
 import { MultiverseError } from '../../sdk/errors.ts'
+import type { Output } from '../provider.ts'
+import type { Lines } from './lines.ts'
 
 /** What worlds speak. A program's first line may name its language (`#!/bin/sh`, `#!/usr/bin/env python3`). */
 export type Language = 'python' | 'javascript' | 'sh'
@@ -17,6 +19,8 @@ export type Request = {
   seed: Buffer | null
   /** Goes into the kernel's random pool, up to 32 bytes. */
   entropy: Uint8Array | null
+  /** Whether the guest is to tell what the program writes line by line, and not only in its answer. */
+  isHeard: boolean
 }
 
 const FAILURES = ['PROGRAM_ERROR', 'OUT_OF_MEMORY', 'RESULT_INVALID'] as const
@@ -32,10 +36,10 @@ const NUMBERS: Record<Language | 'settle', number> = { python: 0, javascript: 1,
 
 /** The bytes of a request, as the guest's agent reads them. */
 export function encodeRequest(request: Request): Buffer {
-  const { code, seed, isStill, nowMs, memoryBytes } = request
+  const { code, seed, isStill, nowMs, memoryBytes, isHeard } = request
   const still = isStill ? nowMs : null
   const words = seed && [0, 4, 8, 12].map((at) => seed.readUInt32LE(at))
-  const text = JSON.stringify({ code, seed: words, still, memoryBytes })
+  const text = JSON.stringify({ code, seed: words, still, memoryBytes, heard: isHeard })
   // One of the readers takes a byte for a character.
   const ascii = text.replaceAll(
     /[\u0080-\uFFFF]/g,
@@ -79,6 +83,21 @@ export function decodeAnswer(message: Record<string, unknown>): Answer {
   if (known === undefined || typeof text !== 'string' || typeof stack !== 'string')
     throw nonsense(message)
   return { kind: 'failed', code: known, message: text, stack, stdout, stderr }
+}
+
+/** What a guest says next that is no output of its program; that is handed on. */
+export async function nextAnswer(
+  agent: Lines,
+  hear: (output: Output) => void,
+): Promise<Record<string, unknown>> {
+  for (;;) {
+    const message = await agent.next()
+    const { stream, text } = message
+    if (stream === undefined) return message
+    if ((stream !== 'stdout' && stream !== 'stderr') || typeof text !== 'string')
+      throw nonsense(message)
+    hear({ stream, text })
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Acceleration, Engine, Machine } from './engine.ts'
 import { jsonLines, type Lines } from './lines.ts'
 import { NO_CHANGES, readChanges, writeChanges } from './memory.ts'
 import { type MachineProcess, startProcess } from './processes.ts'
+import { nextAnswer } from './protocol.ts'
 import { connectQmp, type Qmp } from './qmp.ts'
 
 export type QemuOptions = {
@@ -138,11 +139,11 @@ function machine(qemu: Qemu, folder: string, memory: string): Machine {
     folder,
     end: process.end,
     hasEnded: process.hasEnded,
-    ask: async (request) => {
+    ask: async (request, hear = () => undefined) => {
       devices = null
       try {
         agent.write(request)
-        const [answer] = await Promise.all([agent.next(), qmp.command('cont')])
+        const [answer] = await Promise.all([nextAnswer(agent, hear), qmp.command('cont')])
         await qmp.command('stop')
         return answer
       } catch (error) {

@@ -149,7 +149,12 @@ async function ask(
   machine: Machine,
   program: Pick<Request, 'language' | 'code' | 'seed' | 'entropy'>,
 ): Promise<void> {
-  const about = { memoryBytes: DEFAULT_MEMORY_BYTES, nowMs: Date.now(), isStill: false }
+  const about = {
+    memoryBytes: DEFAULT_MEMORY_BYTES,
+    nowMs: Date.now(),
+    isStill: false,
+    isHeard: false,
+  }
   const answer = decodeAnswer(await machine.ask(encodeRequest({ ...program, ...about })))
   if (answer.kind === 'failed')
     throw new MultiverseError(

@@ -8,7 +8,7 @@ import { createGate } from '../host/gate.ts'
 import { withinTime } from '../host/limits.ts'
 import { createOutput, readValue } from '../host/results.ts'
 import type { Session } from '../host/session.ts'
-import type { ExecutionResult } from '../provider.ts'
+import type { ExecutionResult, Output } from '../provider.ts'
 import type { Machine } from './engine.ts'
 import { type Held, hold, holdForEver, type Machines } from './machines.ts'
 import { decodeAnswer, encodeRequest, type Language, languageOf } from './protocol.ts'
@@ -102,7 +102,7 @@ export function createWorlds(
 
   async function execute(
     world: World<Guest>,
-    { code, timeMs, memoryBytes }: Program,
+    { code, timeMs, memoryBytes, onOutput, isHeard }: Program,
     signal: AbortSignal,
   ): Promise<ExecutionResult> {
     const { state } = world
@@ -117,6 +117,7 @@ export function createWorlds(
       language: spoken,
       code,
       memoryBytes,
+      isHeard,
       ...(entropy === 'recorded'
         ? { nowMs: EPOCH_MS + about.runs + 1, isStill: true }
         : { nowMs: Date.now(), isStill: false }),
@@ -124,6 +125,7 @@ export function createWorlds(
       entropy: isStirred ? null : randomBytes(32),
     }
     const asked = encodeRequest(request)
+    const { hear, stop } = listen(onOutput)
     let isTouched = false
     try {
       const [said, tookMs] = await turns(() =>
@@ -131,7 +133,7 @@ export function createWorlds(
           signal.throwIfAborted()
           isTouched = true
           const begun = performance.now()
-          const said = await withinTime(timeMs, signal, () => machine.ask(asked))
+          const said = await withinTime(timeMs, signal, () => machine.ask(asked, hear))
           return [said, performance.now() - begun] as const
         }),
       )
@@ -153,6 +155,8 @@ export function createWorlds(
         later(machines.discard(machine))
       }
       throw error
+    } finally {
+      stop()
     }
   }
 
@@ -221,6 +225,23 @@ function answerOf(said: Record<string, unknown>) {
   const text = code === 'PROGRAM_ERROR' ? `the program threw ${message}` : message
   const cause = { message, stack, stdout, stderr }
   throw new MultiverseError(code, text.split('\n', 1)[0] ?? text, { cause })
+}
+
+/** Hands on what a guest says that its program writes, as far as it is kept, until the run is over. */
+function listen(onOutput: (output: Output) => void): {
+  hear: (output: Output) => void
+  stop: () => void
+} {
+  let isOver = false
+  const tell = (stream: Output['stream']) =>
+    createOutput((text) => {
+      if (!isOver) onOutput({ stream, text })
+    })
+  const kept = { stdout: tell('stdout'), stderr: tell('stderr') }
+  return {
+    hear: ({ stream, text }) => kept[stream].add(text),
+    stop: () => void (isOver = true),
+  }
 }
 
 function cut(text: string): string {

@@ -3,15 +3,16 @@ import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts
 import { invalid, tooLate } from '../host/errors.ts'
 import { after } from '../host/limits.ts'
 import { relay } from '../host/output.ts'
-import type { CallOptions, WorldRuntimeProvider } from '../provider.ts'
+import type { CallOptions, Output, WorldRuntimeProvider } from '../provider.ts'
 import { type Address, formatAddress } from './address.ts'
-import { decode, encode, toKebab } from './codec.ts'
+import { createReader, decode, encode, toKebab, tryRead } from './codec.ts'
+import { fromFailure } from './failure.ts'
 import { createResponseParser, encodeFrame, encodeHeader } from './frames.ts'
 import {
-  fromFailure,
   type FunctionName,
   functionOf,
   INSTANCE,
+  outputs,
   type Parameters,
   type Value,
 } from './interface.ts'
@@ -45,8 +46,8 @@ export async function connectProvider(
   const invoke = <name extends FunctionName>(
     name: name,
     parameters: Parameters<name>,
-    { signal, ms = answerMs }: CallOptions & { ms?: number } = {},
-  ) => call(address, name, parameters, ms, signal)
+    { ms = answerMs, ...how }: Partial<Call> = {},
+  ) => call(address, name, parameters, { ms, ...how })
   const { id, name, trit, capabilities } = await invoke('describe', {})
 
   /** Sends a call on an instance when the one before has ended. */
@@ -93,10 +94,15 @@ export async function connectProvider(
         ? (options.timeMs ?? 0) + answerMs
         : executeMs + answerMs
       return timed('execute', options, async ({ signal }) => {
-        const { finish } = relay(options.onOutput, signal)
+        const { onOutput, finish } = relay(options.onOutput, signal)
+        const sent = { ...options, isHeard: options.onOutput !== undefined }
         return finish(
           await inTurn(instanceId, signal, () =>
-            invoke('execute', { instanceId, code, options }, { ...given(signal), ms }),
+            invoke(
+              'execute',
+              { instanceId, code, options: sent },
+              { ...given(signal), ms, onOutput },
+            ),
           ),
         )
       })
@@ -147,39 +153,51 @@ function whenAborted(signal: AbortSignal | undefined, before: Promise<unknown>):
   })
 }
 
+/** How long a call may take, milliseconds, what calls it off, and who hears what is written meanwhile. */
+type Call = {
+  ms: number
+  signal?: AbortSignal
+  onOutput?: (output: Output) => void
+}
+
 async function call<name extends FunctionName>(
   address: Address,
   name: name,
   parameters: Parameters<name>,
-  ms: number,
-  signal: AbortSignal | undefined,
+  how: Call,
 ): Promise<Value<name>> {
-  const { cancelAt, parameters: codec, result } = functionOf(name)
-  if (signal?.aborted === true) throw aborted(signal)
+  const { parameters: codec, result, ...plan } = functionOf(name)
+  if (how.signal?.aborted === true) throw aborted(how.signal)
   const request = Buffer.concat([
     encodeHeader({ instance: INSTANCE, name: toKebab(name) }),
     encodeFrame({ path: [], data: encode(codec, parameters) }),
   ])
   const where = `${name} at ${formatAddress(address)}`
-  const data = await exchange(address, where, request, cancelAt, ms, signal)
-  const answer = decode(result, data)
+  const answer = decode(result, await exchange(address, where, request, plan, how))
   if ('failure' in answer) throw fromFailure(answer.failure)
   return answer.ok
 }
 
-/** Sends a request and gives the data of the answer. */
+type Plan = Pick<ReturnType<typeof functionOf>, 'cancelAt' | 'resultAt' | 'outputAt' | 'head'>
+
+/** Sends a request and gives the data of its result. */
 function exchange(
   address: Address,
   where: string,
   request: Buffer,
-  cancelAt: number | null,
-  ms: number,
-  signal: AbortSignal | undefined,
+  { cancelAt, resultAt, outputAt, head }: Plan,
+  { ms, signal, onOutput = () => undefined }: Call,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect({ ...address, allowHalfOpen: true })
     const parser = createResponseParser()
-    const data: Uint8Array[] = []
+    /** What has come at each place. */
+    const came = new Map<string, Buffer>()
+    const take = (path: readonly number[], data: Uint8Array) => {
+      const at = path.join('.')
+      const all = Buffer.concat([came.get(at) ?? Buffer.alloc(0), data])
+      came.set(at, at === outputAt?.join('.') ? hear(all, onOutput) : all)
+    }
     const late = () => fail(unreachable(`${where} has not answered for ${ms} ms`))
     let timer = setTimeout(late, Math.min(ms, 2 ** 31 - 1))
     const cancel = () => {
@@ -202,23 +220,41 @@ function exchange(
     socket.on('error', (error) => fail(unreachable(`${where}: ${oneLine(error)}`, error)))
     socket.on('data', (piece) => {
       try {
-        for (const { path, data: part } of parser.push(piece))
-          if (path.length === 0) data.push(part)
+        for (const { path, data } of parser.push(piece)) take(path, data)
       } catch (error) {
         fail(error)
       }
     })
     socket.once('close', () => fail(unreachable(`${where} ended without an answer`)))
     socket.once('end', () => {
-      if (!parser.isWhole() || data.length === 0)
+      const first = came.get('')
+      if (!parser.isWhole() || first === undefined)
         return fail(unreachable(`${where} ended in the middle of its answer`))
+      try {
+        if (head !== null) decode(head, first)
+      } catch (error) {
+        return fail(error)
+      }
+      const data = came.get(resultAt.join('.'))
+      if (data === undefined) return fail(unreachable(`${where} ended in the middle of its answer`))
       settle()
-      return resolve(Buffer.concat(data))
+      return resolve(data)
     })
     socket.write(request)
     // Nothing more will come, unless the call may have to be called off.
     if (cancelAt === null) socket.end()
   })
+}
+
+/** Hands on what is whole of a stream, and gives the rest. */
+function hear(data: Buffer, onOutput: (output: Output) => void): Buffer {
+  const from = createReader(data)
+  for (;;) {
+    const rest = data.subarray(data.length - from.left())
+    const read = from.left() === 0 ? null : tryRead(outputs, from)
+    if (read === null || read.missing > 0) return rest
+    for (const output of read.value) onOutput(output)
+  }
 }
 
 function aborted(signal: AbortSignal | undefined): MultiverseError {

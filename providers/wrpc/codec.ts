@@ -193,17 +193,6 @@ export const unit: Codec<null> = primitive(
   () => null,
 )
 
-/** A future without a value. It is always sent as pending, and resolved later by a frame of its own. */
-export const future: Codec<null> = primitive(
-  'future',
-  (out) => out.u8(0),
-  (from) => {
-    const byte = from.u8()
-    if (byte > 1) throw malformed(`${byte} is no future`)
-    return null
-  },
-)
-
 export function list<value>(item: Codec<value>): Codec<value[]> {
   return {
     wit: `list<${item.wit}>`,
@@ -302,6 +291,25 @@ export function mapped<inner, outer>(
     declares: codec.declares,
     write: (out, value) => codec.write(out, to(value)),
     read: (reader) => from(codec.read(reader)),
+  }
+}
+
+/** One of some words. */
+export function enumeration<word extends string>(
+  name: string,
+  words: readonly word[],
+): Codec<word> {
+  const text = `  enum ${name} {\n${words.map((each) => `    ${each},\n`).join('')}  }\n`
+  return {
+    wit: name,
+    declares: [{ name, text }],
+    write: (out, value) => out.u8(words.indexOf(value)),
+    read: (from) => {
+      const at = from.u8()
+      const word = words[at]
+      if (word === undefined) throw malformed(`${at} is no ${name}`)
+      return word
+    },
   }
 }
 

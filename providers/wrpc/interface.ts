@@ -1,6 +1,5 @@
 import type { Hex } from 'viem'
 import type { Trit } from '../../sdk/gf3.ts'
-import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { hostCalls } from '../host/functions.ts'
 import type {
   BranchOptions,
@@ -13,6 +12,7 @@ import type {
   LinkConfig,
   OracleResult,
   Origin,
+  Output,
   ProviderConfig,
   Snapshot,
   SnapshotOptions,
@@ -21,9 +21,9 @@ import {
   bool,
   type Codec,
   type Declaration,
+  enumeration,
   f64,
   type Fields,
-  future,
   list,
   malformed,
   mapped,
@@ -39,51 +39,11 @@ import {
   u64,
   unit,
 } from './codec.ts'
+import { failure, type Failure, parseJson } from './failure.ts'
+import { future, futureOf, streamOf } from './pending.ts'
 
 /** The package and interface whose functions are called. */
 export const INSTANCE = 'multiverse:world-runtime/provider@0.1.0'
-
-/** A failure on its way. `cause` is JSON text. */
-export type Failure = { code: string; message: string; isRetryable: boolean; cause: string | null }
-
-const failure: Codec<Failure> = record('failure', {
-  code: string,
-  message: string,
-  isRetryable: bool,
-  cause: option(string),
-})
-
-export function toFailure(error: unknown): Failure {
-  if (!isMultiverseError(error))
-    return { code: 'PROVIDER_FAILED', message: oneLine(error), isRetryable: false, cause: null }
-  const { code, message, isRetryable, cause } = error
-  return { code, message, isRetryable, cause: toText(cause) }
-}
-
-export function fromFailure({ code, message, isRetryable, cause }: Failure): MultiverseError {
-  return new MultiverseError(code, message, {
-    isRetryable,
-    ...(cause === null ? {} : { cause: parseJson(cause) }),
-  })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw malformed('a value is not JSON', cause)
-  }
-}
-
-/** Errors travel as their message, and what JSON cannot say does not travel. */
-function toText(cause: unknown): string | null {
-  if (cause === undefined) return null
-  try {
-    return JSON.stringify(cause instanceof Error ? cause.message : cause) ?? null
-  } catch {
-    return null
-  }
-}
 
 /** Without the names whose value is null: what is absent on the wire is absent in the object. */
 type Present<values> = { [name in keyof values]: Exclude<values[name], null> }
@@ -147,6 +107,8 @@ const origin: Codec<Origin> = record('origin', { url: string, blockNumber: count
 
 /** Options without what cannot travel: a signal and a deadline become the call's `cancel`. */
 type Sent<options> = Omit<options, 'signal' | 'deadlineMs' | 'onOutput'>
+/** Who listens to the output says that it does, and gets a stream of it. */
+type SentExecute = Sent<ExecuteOptions> & { isHeard?: boolean }
 
 const createOptions: Codec<Sent<CreateOptions>> = mapped(
   record('create-options', {
@@ -176,18 +138,20 @@ const branchOptions: Codec<Sent<BranchOptions>> = mapped(
   present,
 )
 
-const executeOptions: Codec<Sent<ExecuteOptions>> = mapped(
+const executeOptions: Codec<SentExecute> = mapped(
   record('execute-options', {
     timeMs: option(f64),
     memoryBytes: option(f64),
     component: option(string),
     answers: option(calls),
+    isHeard: option(bool),
   }),
-  ({ timeMs, memoryBytes, component, answers }) => ({
+  ({ timeMs, memoryBytes, component, answers, isHeard }) => ({
     timeMs: timeMs ?? null,
     memoryBytes: memoryBytes ?? null,
     component: component ?? null,
     answers: answers ?? null,
+    isHeard: isHeard ?? null,
   }),
   present,
 )
@@ -219,6 +183,18 @@ const execution: Codec<ExecutionResult> = mapped(
   (value) => ({ ...value, calls: value.calls ?? null }),
   ({ calls: made, ...rest }) => ({ ...rest, ...(made === null ? {} : { calls: [...made] }) }),
 )
+
+const output: Codec<Output> = mapped(
+  record('output', {
+    source: enumeration<Output['stream']>('output-source', ['stdout', 'stderr']),
+    text: string,
+  }),
+  ({ stream, text }) => ({ source: stream, text }),
+  ({ source, text }) => ({ stream: source, text }),
+)
+
+/** A piece of the stream of what a program writes. */
+export const outputs: Codec<Output[]> = list(output)
 
 const oracle: Codec<OracleResult> = record('oracle-result', { winner: string })
 
@@ -261,6 +237,12 @@ type Function<parameters, value> = {
   result: Codec<Result<value, Failure>>
   /** The place of the future among the parameters; null when there is none. */
   cancelAt: number | null
+  /** Where the result stands among what is answered. */
+  resultAt: readonly number[]
+  /** One that tells what a program writes has a stream for it beside its result: where; null when it has none. */
+  outputAt: readonly number[] | null
+  /** What is answered at once, at the empty path, when the result comes later. */
+  head: Codec<null> | null
   wit: string
   declares: readonly Declaration[]
 }
@@ -268,20 +250,34 @@ type Function<parameters, value> = {
 function define<parameters extends object, value>(
   fields: Fields<parameters>,
   value: Codec<value>,
-  isCancellable = false,
+  { isCancellable = false, isHeard = false } = {},
 ): Function<parameters, value> {
   const all = isCancellable ? { ...fields, cancel: future } : fields
   const parameters = record('parameters', all)
   const entries = Object.entries<Codec<unknown>>(all as unknown as Record<string, Codec<unknown>>)
   const answer = result(value, failure)
+  const head = isHeard ? running(answer) : null
+  const { wit: answered, declares } = head ?? answer
   const wit = entries.map(([name, codec]) => `${toKebab(name)}: ${codec.wit}`).join(', ')
   return {
     parameters,
     result: answer,
     cancelAt: isCancellable ? entries.length - 1 : null,
-    wit: `func(${wit}) -> ${answer.wit}`,
-    declares: [...entries.flatMap(([, codec]) => codec.declares), ...answer.declares],
+    resultAt: isHeard ? [0, 1] : [],
+    outputAt: isHeard ? [0, 0] : null,
+    head,
+    wit: `func(${wit}) -> ${answered}`,
+    declares: [...entries.flatMap(([, codec]) => codec.declares), ...declares],
   }
+}
+
+/** What a program writes, and how its run ends: both come later. */
+function running<value>(answer: Codec<value>): Codec<null> {
+  return mapped(
+    tuple(streamOf(output), futureOf(answer)),
+    (): [null, null] => [null, null],
+    () => null,
+  )
 }
 
 /** The functions by their names in camel case; on the wire and in WIT they are in kebab case. */
@@ -291,11 +287,18 @@ export const FUNCTIONS = {
   shutdown: define({}, unit),
   receiveLinkConfig: define({ link }, unit),
   deleteLink: define({ link }, unit),
-  create: define({ options: createOptions }, instance, true),
-  snapshot: define({ instanceId: string, options: snapshotOptions }, snapshot, true),
+  create: define({ options: createOptions }, instance, { isCancellable: true }),
+  snapshot: define({ instanceId: string, options: snapshotOptions }, snapshot, {
+    isCancellable: true,
+  }),
   forget: define({ snapshotId: string }, unit),
-  branch: define({ snapshotId: string, count: u32, options: branchOptions }, list(instance), true),
-  execute: define({ instanceId: string, code: string, options: executeOptions }, execution, true),
+  branch: define({ snapshotId: string, count: u32, options: branchOptions }, list(instance), {
+    isCancellable: true,
+  }),
+  execute: define({ instanceId: string, code: string, options: executeOptions }, execution, {
+    isCancellable: true,
+    isHeard: true,
+  }),
   merge: define({ instanceIds: list(string), oracle }, instance),
   destroy: define({ instanceId: string }, unit),
   instances: define({}, list(instance)),

@@ -1,17 +1,18 @@
 import { rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { MultiverseError } from '../../sdk/errors.ts'
-import type { WorldRuntimeProvider } from '../provider.ts'
+import type { Output, WorldRuntimeProvider } from '../provider.ts'
 import type { Address } from './address.ts'
 import { decode, encode, malformed, tryRead, createReader, toKebab } from './codec.ts'
+import { toFailure } from './failure.ts'
 import { createRequestParser, encodeFrame } from './frames.ts'
 import {
   FUNCTIONS,
   type FunctionName,
   functionOf,
   INSTANCE,
+  outputs,
   type Parameters,
-  toFailure,
   type Value,
 } from './interface.ts'
 
@@ -26,7 +27,7 @@ export type Served = {
 type Handlers = {
   [name in FunctionName]: (
     parameters: Parameters<name>,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; onOutput: (output: Output) => void },
   ) => Promise<Value<name>>
 }
 
@@ -124,12 +125,22 @@ function serve(handlers: Handlers, socket: Socket): void {
     name: name,
     given: Parameters<name>,
   ): Promise<void> {
-    const answer = await handlers[name](given, { signal: over.signal }).then(
+    const { result, resultAt, outputAt, head } = functionOf(name)
+    const say = (path: readonly number[], data: Uint8Array) => {
+      if (!socket.destroyed) socket.write(encodeFrame({ path: [...path], data }))
+    }
+    if (head !== null) say([], encode(head, null))
+    const tell = (some: Output[]) => {
+      if (outputAt !== null) say(outputAt, encode(outputs, some))
+    }
+    const onOutput = (output: Output) => tell([output])
+    const answer = await handlers[name](given, { signal: over.signal, onOutput }).then(
       (value) => ({ ok: value }),
       (error: unknown) => ({ failure: toFailure(error) }),
     )
-    if (socket.destroyed) return
-    socket.end(encodeFrame({ path: [], data: encode(functionOf(name).result, answer) }))
+    tell([])
+    say(resultAt, encode(result, answer))
+    socket.end()
   }
 }
 
@@ -162,8 +173,12 @@ function handle(provider: WorldRuntimeProvider): Handlers {
     forget: ({ snapshotId }) => nothing(provider.forget(snapshotId)),
     branch: ({ snapshotId, count, options }, { signal }) =>
       provider.branch(snapshotId, count, { ...options, signal }),
-    execute: ({ instanceId, code, options }, { signal }) =>
-      provider.execute(instanceId, code, { ...options, signal }),
+    execute: ({ instanceId, code, options: { isHeard = false, ...options } }, call) =>
+      provider.execute(instanceId, code, {
+        ...options,
+        signal: call.signal,
+        ...(isHeard ? { onOutput: call.onOutput } : {}),
+      }),
     merge: ({ instanceIds, oracle }) => provider.merge(instanceIds, oracle),
     destroy: ({ instanceId }) => nothing(provider.destroy(instanceId)),
     instances: () => provider.list(),

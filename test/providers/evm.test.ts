@@ -19,11 +19,9 @@ const ALICE = '0x00000000000000000000000000000000000a11ce'
 const BOB = '0x0000000000000000000000000000000000000b0b'
 
 describe('evm', () => {
-  conformanceBy(
-    { 'in process': {}, 'over a unix socket': { isHeardLate: true } },
-    () => createEvmProvider(),
-    { dialect: evm },
-  )
+  conformanceBy({ 'in process': {}, 'over a unix socket': {} }, () => createEvmProvider(), {
+    dialect: evm,
+  })
   describe('with two processes for all worlds', () => {
     conformance({ create: async () => createEvmProvider({ maxProcesses: 2 }), dialect: evm })
   })

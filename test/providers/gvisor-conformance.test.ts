@@ -8,7 +8,7 @@ const crowd = process.env['DEEP'] === '1' ? 64 : 8
 
 describeWithEngine('gvisor', await findGvisor(), () => {
   conformanceBy(
-    { 'in process': {}, 'over a unix socket': { isHeardLate: true, crowd } },
+    { 'in process': {}, 'over a unix socket': { crowd } },
     () => createGvisorProvider(),
     { dialect: python },
   )

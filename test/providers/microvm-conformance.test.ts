@@ -14,13 +14,12 @@ describeWithEngine('microvm', await findMicrovm(), () => {
   conformanceBy(
     { 'in process': {}, 'over a unix socket': { crowd } },
     () => createMicrovmProvider({ entropy: 'recorded' }),
-    { dialect: javascript, isHeardLate: true },
+    { dialect: javascript },
   )
   describe.runIf(isDeep)('conformance in Python, with processes kept ready', () => {
     conformance({
       create: async () => createMicrovmProvider({ language: 'python', spares: 2 }),
       dialect: python,
-      isHeardLate: true,
     })
   })
 })

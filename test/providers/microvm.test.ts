@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { detectMicrovm } from '../../providers/microvm/detect.ts'
 import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
 import { EPOCH_MS } from '../../providers/microvm/worlds.ts'
-import type { WorldRuntimeProvider } from '../../providers/provider.ts'
+import type { Output, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { type Language, type Scenario, scenarioSpec } from '../../providers/scenarios/scenario.ts'
 import { describeWithEngine, findMicrovm } from '../helpers/engines.ts'
 import { failure } from './conformance.ts'
@@ -279,6 +279,37 @@ after = reached()
             `${PYTHON}import os\nprint("own")\nos.system("echo child; echo bad >&2")`,
           ),
         ).toMatchObject({ value: 0, stdout: 'own\nchild\n', stderr: 'bad\n' })
+      })
+
+      it.each([
+        `${PYTHON}import time\nprint('é', 1)\ntime.sleep(60)`,
+        `${PYTHON}import time\nprint('é 1\\n', end='', flush=True)\ntime.sleep(60)`,
+        `${SHELL}echo é 1; sleep 60`,
+      ])('%j is heard while it runs', async (code) => {
+        const { signal, abort } = controlled()
+        const heard: Output[] = []
+        const onOutput = (output: Output) => {
+          heard.push(output)
+          abort()
+        }
+        await expect(provider.execute(id, code, { signal, onOutput })).rejects.toMatchObject({
+          code: 'ABORTED',
+        })
+        expect(heard).toEqual([{ stream: 'stdout', text: 'é 1\n' }])
+      })
+
+      it('that write a flood from threads are heard as they are kept', async () => {
+        const code = `${PYTHON}import threading
+def flood():
+    while True: print('x' * 50)
+for _ in range(3): threading.Thread(target=flood, daemon=True).start()
+import time
+time.sleep(0.2)`
+        let heard = ''
+        const onOutput = ({ text }: Output) => void (heard += text)
+        const { stdout } = await provider.execute(id, code, { onOutput })
+        expect(heard).toBe(stdout)
+        expect(stdout.length).toBeGreaterThan(1_000)
       })
 
       it.each([
@@ -665,6 +696,11 @@ with open('fill', 'wb') as file: os.posix_fallocate(file.fileno(), 0, 1 << 30)`
     },
   )
 })
+
+function controlled(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort() }
+}
 
 /** Processes of machines in a data folder. */
 async function machinesIn(folder: string): Promise<number[]> {

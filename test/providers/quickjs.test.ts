@@ -15,8 +15,8 @@ describe('quickjs', () => {
   conformanceBy(
     {
       'in process': {},
-      'over a unix socket': { isHeardLate: true },
-      'over TCP': { isHeardLate: true },
+      'over a unix socket': {},
+      'over TCP': {},
     },
     () => createQuickjsProvider(),
     { dialect: javascript },

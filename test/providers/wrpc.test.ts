@@ -274,6 +274,45 @@ describe('frames', () => {
     )
   })
 
+  it('of a run that is heard stand at their golden places', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'wrpc-'))
+    const provider = createQuickjsProvider({ workers: 1 })
+    const served = await serveProvider(provider, { path: join(folder, 'p.sock') })
+    try {
+      await provider.init({ dataDir: join(folder, 'worlds') })
+      const { id } = await provider.create({ seed: 1n })
+      const call = (options: object) => ({
+        instanceId: id,
+        code: 'console.log("a"); console.error("é"); 7',
+        options,
+      })
+      const answered = async (options: object) => {
+        const socket = connect({ path: join(folder, 'p.sock') })
+        const data = encode(FUNCTIONS.execute.parameters, call(options))
+        socket.write(encodeHeader({ instance: INSTANCE, name: 'execute' }))
+        socket.write(encodeFrame({ path: [], data }))
+        const parser = createResponseParser()
+        const frames = []
+        for await (const piece of socket) frames.push(...parser.push(piece as Buffer))
+        expect(parser.isWhole()).toBe(true)
+        return frames.map((each) => `${each.path.join('.')} ${hex(each.data)}`)
+      }
+      const heard = await answered({ isHeard: true })
+      // Both come later; a line to stdout (0), a line to stderr (1), no more; the result.
+      expect(heard.slice(0, 4)).toEqual([' 0000', '0.0 010002610a', '0.0 010103c3a90a', '0.0 00'])
+      expect(heard[4]).toMatch(/^0\.1 00013702610a03c3a90a00/)
+      expect(heard).toHaveLength(5)
+      const unheard = await answered({})
+      expect(unheard.slice(0, 2)).toEqual([' 0000', '0.0 00'])
+      expect(unheard[2]).toMatch(/^0\.1 0001370/)
+      expect(unheard).toHaveLength(3)
+    } finally {
+      await served.close()
+      await provider.shutdown()
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it('are put together from pieces of any size', () => {
     const frame = recordOf({
       path: array(integer({ min: 0, max: 2 ** 32 - 1 }), { maxLength: 4 }),
@@ -458,6 +497,30 @@ describe('a connection', () => {
       () => remote.execute('x', '1', { timeMs: 1 }),
     ])
       await expect(work()).rejects.toMatchObject({ code })
+  })
+
+  it('whose stream comes in shreds is heard in order, and one that is garbage is told', async () => {
+    const at = (path: number[], data: string) =>
+      encodeFrame({ path, data: Buffer.from(data, 'hex') })
+    const head = at([], '0000')
+    const hang = [head, at([0, 0], '0100'), at([0, 0], '0161010101'), at([0, 0], '62')]
+    let frames = hang
+    const remote = await connectProvider(
+      await pretend((socket) => socket.end(Buffer.concat(frames))),
+    )
+    const heard: string[] = []
+    const onOutput = ({ stream, text }: { stream: string; text: string }) =>
+      void heard.push(`${stream} ${text}`)
+    const run = () => remote.execute('x', '1', { onOutput })
+    // It ends without a result.
+    await expect(run()).rejects.toMatchObject({ code: 'PROVIDER_FAILED' })
+    expect(heard).toEqual(['stdout a', 'stderr b'])
+    for (frames of [
+      [head, at([0, 0], '010700')],
+      [head, at([0, 0], '00'), at([0, 1], '09')],
+      [at([], '0001'), at([0, 0], '00'), at([0, 1], '0101610162000000')],
+    ])
+      await expect(run()).rejects.toMatchObject({ code: 'RPC_MALFORMED' })
   })
 
   it.each([

@@ -5,6 +5,7 @@ It need not be trusted: time limits, taking a failed run back, and the end of a 
 because where the guest's processor is emulated, every instruction that a restored machine meets for the first time costs
 a thousandfold."""
 
+import codecs
 import fcntl
 import json
 import os
@@ -102,8 +103,9 @@ def run_javascript(requests, answers):
     become("/usr/bin/js", JAVASCRIPT, requests, answers, os.open("/dev/null", os.O_WRONLY))
 
 
-def run_shell(code):
-    """Runs a script to its end; what it leaves in the background lives on. Its value is what it writes on descriptor 3."""
+def run_shell(code, hear):
+    """Runs a script to its end; what it leaves in the background lives on. Its value is what it writes on descriptor 3.
+    Unless it is None, `hear` is told what is written, as it is."""
     pipes = [os.pipe() for _ in range(3)]
     pid = os.fork()
     if pid == 0:
@@ -121,11 +123,17 @@ def run_shell(code):
     limits = dict(zip(sources, (MAX_OUTPUT, MAX_OUTPUT, MAX_RESULT + 1)))
     texts = {source: bytearray() for source in sources}
     still_open = set(sources)
+    names = dict(zip(sources, ("stdout", "stderr")))
+    # A character may come in two pieces.
+    decoders = {source: codecs.getincrementaldecoder("utf-8")("replace") for source in names} if hear else {}
 
     def take(ready):
         for fd in still_open.intersection(ready):
             chunk = os.read(fd, CHUNK)
-            texts[fd] += chunk[: limits[fd] - len(texts[fd])]
+            kept = chunk[: limits[fd] - len(texts[fd])]
+            texts[fd] += kept
+            if fd in decoders and (text := decoders[fd].decode(kept)):
+                hear(names[fd], text)
             if not chunk:
                 still_open.discard(fd)
 
@@ -239,7 +247,9 @@ def main():
         if language == SHELL:
             # Its end is for run_shell to see.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-            answer = run_shell(json.loads(body)["code"])
+            request = json.loads(body)
+            hear = (lambda stream, text: host.write(encode({"stream": stream, "text": text}))) if request["heard"] else None
+            answer = run_shell(request["code"], hear)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             host.write(encode(answer))
         elif language == SETTLE:

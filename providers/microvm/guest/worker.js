@@ -7,6 +7,8 @@
   const MAX_RESULT = 1_048_576
   const MAX_OUTPUT = 65_536
   const MAX_MESSAGE = 4_096
+  const MAX_LINES = 256
+  const BULK = 4_096
   const { readline, putstr, evaluate, drainJobQueue, gcparam, quit } = globalThis
   const { Error, Promise, String, Date: TrueDate } = globalThis
   const { parse, stringify } = JSON
@@ -30,8 +32,10 @@
     }
   }
 
-  let out = ''
-  let err = ''
+  const written = { stdout: '', stderr: '' }
+  /** What the host has not heard of it yet; null when it does not listen. */
+  let unsaid = null
+  let said = 0
   const textOf = (value) => {
     if (typeof value === 'string') return value
     try {
@@ -52,12 +56,19 @@
     for (let i = 0; i < values.length; i++) text += (i === 0 ? '' : ' ') + textOf(values[i])
     return `${text}\n`
   }
-  const log = (...values) => {
-    out = cut(out + lineOf(values), MAX_OUTPUT)
+  const write = (stream, text) => {
+    const kept = cut(text, MAX_OUTPUT - written[stream].length)
+    if (kept === '') return
+    written[stream] += kept
+    if (unsaid === null) return
+    unsaid[stream] += kept
+    // The first lines are heard one by one, the rest in bulk: each time takes the machine a while.
+    if (said++ >= MAX_LINES && unsaid[stream].length < BULK) return
+    putstr(`${stringify({ stream, text: unsaid[stream] })}\n`)
+    unsaid[stream] = ''
   }
-  const error = (...values) => {
-    err = cut(err + lineOf(values), MAX_OUTPUT)
-  }
+  const log = (...values) => write('stdout', lineOf(values))
+  const error = (...values) => write('stderr', lineOf(values))
 
   // Numbers from the world's seed (xoshiro128**), in the place of the shell's, which come from the time it started.
   const state = Uint32Array.of(1, 2, 3, 4)
@@ -176,12 +187,15 @@
     const request = parse(line)
     if (request.seed !== null) seedWith(request.seed)
     stillAt = request.still
-    out = err = ''
+    written.stdout = written.stderr = ''
+    unsaid = request.heard ? { stdout: '', stderr: '' } : null
+    said = 0
     gcparam('maxBytes', gcparam('gcBytes') + request.memoryBytes)
     const answer = run(request.code)
     unlimit()
-    answer.stdout = out
-    answer.stderr = err
+    unsaid = null
+    answer.stdout = written.stdout
+    answer.stderr = written.stderr
     putstr(`${stringify(answer)}\n`)
   }
 })()

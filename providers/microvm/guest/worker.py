@@ -1,6 +1,7 @@
 """Runs a world's Python: one scope for as long as the world lives."""
 
 import _ast
+import _thread
 import builtins
 import datetime
 import gc
@@ -16,6 +17,8 @@ import types
 MAX_RESULT = 1_048_576
 MAX_OUTPUT = 65_536
 MAX_MESSAGE = 4_096
+MAX_LINES = 256
+BULK_PIECES = 128
 FILE = "<world>"
 ONLY_AST = 0x400
 
@@ -65,30 +68,89 @@ class Clock:
         return self.time_ns() / 1e9
 
 
+class Host:
+    """Where answers go, and before them, when the host listens, what the program writes: the first lines one by one, the rest
+    in bulk, since each time takes the machine a while."""
+
+    def __init__(self, fd):
+        self.fd = fd
+        self.pid = os.getpid()
+        # A program may have threads.
+        self.lock = _thread.allocate_lock()
+        self.hears = False
+        self.said = 0
+
+    def listen(self, hears):
+        self.hears = hears
+        self.said = 0
+
+    def hear(self, output, text):
+        """Keeps what is written to a stream, and tells it at the end of a line, or when nothing more is written now."""
+        with self.lock:
+            kept = output.keep(text)
+            if not self.hears or os.getpid() != self.pid:
+                return
+            output.untold.append(kept)
+            if kept and "\n" not in kept:
+                return
+            self.said += 1
+            if self.said > MAX_LINES and len(output.untold) < BULK_PIECES:
+                return
+            untold = "".join(output.untold)
+            output.untold.clear()
+            if untold:
+                self.write({"stream": output.name, "text": untold})
+
+    def answer(self, message):
+        with self.lock:
+            self.hears = False
+            self.write(message)
+
+    def write(self, message):
+        line = ("".join(to_json(message, 0)) + "\n").encode()
+        wrote = os.write(self.fd, line)
+        while wrote < len(line):
+            wrote += os.write(self.fd, line[wrote:])
+
+
 class Output:
     """A program's stdout or stderr, as far as it is kept. What its child processes write comes after its own."""
 
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, fd):
+    def __init__(self, fd, name, host):
         self.fd = fd
-        self.text = ""
+        self.name = name
+        self.host = host
+        self.parts = []
+        self.untold = []
+        self.left = MAX_OUTPUT
         os.dup2(os.memfd_create("output"), fd)
 
     def write(self, text):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if len(self.text) < MAX_OUTPUT:
-            self.text += text[: MAX_OUTPUT - len(self.text)]
+        if self.left > 0:
+            if self.host.hears:
+                self.host.hear(self, text)
+            else:
+                self.keep(text)
         return len(text)
+
+    def keep(self, text):
+        kept = text[: self.left]
+        self.left -= len(kept)
+        self.parts.append(kept)
+        return kept
 
     def writelines(self, lines):
         for line in lines:
             self.write(line)
 
     def flush(self):
-        pass
+        if self.host.hears:
+            self.host.hear(self, "")
 
     def isatty(self):
         return False
@@ -98,7 +160,10 @@ class Output:
 
     def take(self):
         """Gives what was written, and forgets it."""
-        text, self.text = self.text, ""
+        text = "".join(self.parts)
+        self.parts.clear()
+        self.untold.clear()
+        self.left = MAX_OUTPUT
         if os.lseek(self.fd, 0, os.SEEK_CUR) > 0:
             text += os.pread(self.fd, MAX_OUTPUT, 0).decode(errors="replace")
             os.ftruncate(self.fd, 0)
@@ -113,7 +178,8 @@ def serve(requests, answers):
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.closerange(3, 200)
     sys.stdin = open(0, closefd=False)
-    out, err = Output(1), Output(2)
+    host = Host(answers)
+    out, err = Output(1, "stdout", host), Output(2, "stderr", host)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     sys.path.insert(0, os.getcwd())
@@ -134,12 +200,11 @@ def serve(requests, answers):
                 still.stream.seed, still.stream.count = seed.to_bytes(16, "little"), 0
             still.clock.ns = request["still"] * 1_000_000
         sys.stdout, sys.stderr = out, err
+        host.listen(request["heard"])
         answer = run(request["code"], scope)
+        host.listen(False)
         answer["stdout"], answer["stderr"] = out.take(), err.take()
-        line = ("".join(to_json(answer, 0)) + "\n").encode()
-        wrote = os.write(answers, line)
-        while wrote < len(line):
-            wrote += os.write(answers, line[wrote:])
+        host.answer(answer)
 
 
 def run(code, scope):
