@@ -17,6 +17,10 @@ export type Config = {
   port: number
   /** Blocks on top of a block before what depends on it is posted; null for the chain's default. */
   confirmations: number | null
+  /** What the chain itself must say of a block, beside its depth, before what depends on it is posted. */
+  finality: (typeof FINALITIES)[number]
+  /** Nothing before this block is read; null for the deployment's first. */
+  startBlock: number | null
   /** Milliseconds between looks at the head; null for the chain's default. */
   pollMs: number | null
   /** A Postgres to keep the books in; null for PGlite in the data folder. */
@@ -50,6 +54,8 @@ export type Config = {
   isOneShot: boolean
   logLevel: (typeof LOG_LEVELS)[number]
 }
+
+const FINALITIES = ['latest', 'safe', 'finalized'] as const
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -117,6 +123,10 @@ export const settings = z.object({
   KEEPER_RPC_URLS: urls(['http:', 'https:', 'ws:', 'wss:']).optional(),
   KEEPER_PORT: whole('a port', 0, 65_535).default(0),
   KEEPER_CONFIRMATIONS: whole('a number of blocks', 0, 1_000).optional(),
+  KEEPER_FINALITY: z
+    .literal([...FINALITIES], `must be one of ${FINALITIES.join(', ')}`)
+    .default('latest'),
+  KEEPER_START_BLOCK: whole('a block', 0, 999_999_999).optional(),
   KEEPER_POLL_MS: whole('milliseconds', 10, 60_000).optional(),
   KEEPER_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   KEEPER_CONCURRENCY: whole('a number of partitions', 1, 256).default(8),
@@ -177,6 +187,8 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     rpcUrls: data.KEEPER_RPC_URLS ?? [data.MULTIVERSE_RPC_URL],
     port: data.KEEPER_PORT,
     confirmations: data.KEEPER_CONFIRMATIONS ?? null,
+    finality: data.KEEPER_FINALITY,
+    startBlock: data.KEEPER_START_BLOCK ?? null,
     pollMs: data.KEEPER_POLL_MS ?? null,
     databaseUrl: data.KEEPER_DATABASE_URL ?? null,
     concurrency: data.KEEPER_CONCURRENCY,

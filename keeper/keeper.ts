@@ -2,12 +2,13 @@ import type { LocalAccount } from 'viem'
 import { listProviders } from '../providers/registry.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
-import { networkOf, pollMsOf } from '../sdk/networks.ts'
+import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { createBooks, openStores } from './books.ts'
-import { followChain, verifyChain } from './chain/follow.ts'
+import { followChain } from './chain/follow.ts'
 import { createRpc } from './chain/rpc.ts'
+import { verifyChain } from './chain/verify.ts'
 import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createJobs } from './jobs/jobs.ts'
@@ -76,6 +77,9 @@ export type Books = {
 const WINDOW_SIZE = 128
 /** Blocks of history asked for at once. */
 const RANGE_SIZE = 2_000
+/** How long an endpoint may be behind before a chain is taken as rolled back, milliseconds; people do that to local ones. */
+const LAG_PATIENCE_MS = 120_000
+const LOCAL_LAG_PATIENCE_MS = 2_000
 /** Transactions in no block are seen to so often, milliseconds. */
 const TEND_MS = 5_000
 
@@ -90,7 +94,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { chainId, addresses } = deployment
   const network = networkOf(chainId)
   requireKnown(network, config.confirmations)
-  const confirmations = config.confirmations ?? network.confirmations
+  // What is final by the chain's own word is never so at once.
+  const leastDepth = config.finality === 'latest' ? 0 : 1
+  const confirmations = Math.max(leastDepth, config.confirmations ?? network.confirmations)
   const pollMs = config.pollMs ?? pollMsOf(network)
   log.info(
     { chainId, keeper: account.address, confirmations, pollMs, dataDir: config.dataDir },
@@ -115,7 +121,8 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     open.push(http.close)
     log.info({ port: http.port }, 'http.listening')
 
-    const rpc = createRpc(config.rpcUrls[0]!)
+    const rpc = createRpc(config.rpcUrls, deployment, log)
+    open.push(async () => rpc.endpoints.close())
     // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
     const check = async () => {
       await verifyChain(rpc, deployment)
@@ -249,6 +256,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       window: await chain.window(),
       windowSize: WINDOW_SIZE,
       rangeSize: RANGE_SIZE,
+      startBlock: Math.max(deployment.startBlock, config.startBlock ?? 0),
+      finality: config.finality,
+      lagPatienceMs: isLocalChain(chainId) ? LOCAL_LAG_PATIENCE_MS : LAG_PATIENCE_MS,
       pollMs,
       apply: (change) => chain.apply(change),
       onRecovered: () => chain.wakeOpen(),

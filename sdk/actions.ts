@@ -227,6 +227,9 @@ export function getQuestion(
  */
 export function contractError(error: unknown): MultiverseError {
   if (error instanceof MultiverseError) return error
+  const own =
+    error instanceof BaseError ? error.walk((each) => each instanceof MultiverseError) : null
+  if (own instanceof MultiverseError) return own
   const reverted =
     error instanceof BaseError
       ? error.walk((each) => each instanceof ContractFunctionRevertedError)

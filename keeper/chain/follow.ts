@@ -1,10 +1,13 @@
 import type { Address, Log as ChainLog } from 'viem'
-import { type Deployment, requireCode } from '../../sdk/deployment.ts'
+import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Log } from '../log.ts'
 import { createPause } from '../time.ts'
 import { type Fact, readFacts } from './facts.ts'
-import { endpointOf, getBlockLogs, getHeader, getRangeLogs, type Rpc, rpcError } from './rpc.ts'
+import { readRanges } from './backfill.ts'
+import { readBlockLogs } from './logs.ts'
+import { getHeader, getRangeLogs, type Rpc } from './rpc.ts'
+import { verifyChain } from './verify.ts'
 import { advance, type Header, place, type Window } from './window.ts'
 
 /** A block of the window with what happened in it. */
@@ -24,6 +27,8 @@ export type Change =
       blocks: FactBlock[]
       window: Window
       isHead: boolean
+      /** The newest block that the chain itself calls safe or final; null when depth alone counts. */
+      final: number | null
       /** Unix milliseconds when the head was first seen. */
       seenAt: number
     }
@@ -46,9 +51,16 @@ export type FollowerOptions = {
   /** The window as it was stored. */
   window: Window
   windowSize: number
-  /** Blocks asked for at once when history is read. */
+  /** Blocks asked for at once when history is read, at first and at most. */
   rangeSize: number
+  /** Nothing before this block is read. */
+  startBlock: number
+  /** What counts as deep beside depth itself. */
+  finality: 'latest' | 'safe' | 'finalized'
   pollMs: number
+  /** Milliseconds that an endpoint may be behind what was read before that is taken for a rollback. */
+  lagPatienceMs: number
+  probeMs?: number
   apply: (change: Change) => Promise<void>
   /** The endpoint answers again after it had not. */
   onRecovered: () => Promise<void>
@@ -59,14 +71,18 @@ export type FollowerOptions = {
 
 const PARALLEL_CALLS = 16
 const MAX_BACKOFF_MS = 5_000
+/** Where an endpoint tells new heads by itself, they are asked for so many times less often. */
+const LISTENING_FACTOR = 4
+/** How often the other endpoints are asked for their heads, milliseconds. */
+const PROBE_MS = 10_000
 
 /** Starts to follow the deployment's chain: by block hash, through reorganisations and through the endpoint going away. */
 export function followChain(options: FollowerOptions): Follower {
-  const { rpc, deployment, windowSize, rangeSize, pollMs, apply, log } = options
+  const { rpc, deployment, windowSize, startBlock, pollMs, apply, log } = options
+  const { endpoints } = rpc
   const { multiverse, worlds } = deployment.addresses
   const addresses = [multiverse, worlds]
   const sources = { multiverse, worlds, keeper: options.keeper }
-  const endpoint = endpointOf(rpc)
   const pause = createPause()
   const caughtUp = Promise.withResolvers<void>()
   // Nobody has to wait for it.
@@ -74,6 +90,10 @@ export function followChain(options: FollowerOptions): Follower {
   let window = options.window
   let head: Header | null = null
   let error: string | null = 'has not reached the endpoint yet'
+  let rangeSize = { size: options.rangeSize, max: 5 * options.rangeSize }
+  /** Since when the endpoints are behind the window; null when they are not. */
+  let behindSince: number | null = null
+  let probedAt = Date.now()
   const stopping = new AbortController()
 
   const facts = (logs: ChainLog[]) => readFacts(logs, sources)
@@ -86,12 +106,12 @@ export function followChain(options: FollowerOptions): Follower {
         if (!isVerified) await verifyChain(rpc, deployment)
         isVerified = true
         await tick()
-        if (failures > 0) log.info({ endpoint, failures }, 'rpc.up')
+        if (failures > 0) log.info({ endpoint: endpoints.current(), failures }, 'rpc.up')
         if (failures > 0) await options.onRecovered()
         failures = 0
         error = null
         caughtUp.resolve()
-        await pause.wait(pollMs)
+        await pause.wait(endpoints.isListening() ? pollMs * LISTENING_FACTOR : pollMs)
       } catch (cause) {
         // The chain moved while it was read.
         if (isMultiverseError(cause, 'CHAIN_MOVED')) {
@@ -105,7 +125,7 @@ export function followChain(options: FollowerOptions): Follower {
         error = oneLine(cause)
         isVerified = false
         if (failures === 0 || failures % 20 === 0)
-          log.warn({ endpoint, error, attempt: failures + 1 }, 'rpc.down')
+          log.warn({ endpoint: endpoints.current(), error, attempt: failures + 1 }, 'rpc.down')
         failures++
         await pause.wait(Math.min(MAX_BACKOFF_MS, pollMs * 2 ** Math.min(failures, 10)))
       }
@@ -115,14 +135,23 @@ export function followChain(options: FollowerOptions): Follower {
   async function tick(): Promise<void> {
     const newest = await getHeader(rpc)
     const seenAt = Date.now()
+    if (seenAt - probedAt > (options.probeMs ?? PROBE_MS)) {
+      probedAt = seenAt
+      await endpoints.probe(newest.number)
+    }
     const tip = window.at(-1)
     if (newest.hash === tip?.hash) {
+      behindSince = null
       // Known from an earlier life: what depends on the head is to be looked at in this one too.
-      if (head === null) await take({ ancestor: null, blocks: [], isHead: true, seenAt }, window)
+      if (head === null)
+        await take(
+          { ancestor: null, blocks: [], isHead: true, seenAt, final: await final() },
+          window,
+        )
       head = newest
       return
     }
-    const isFarBehind = newest.number - (tip?.number ?? deployment.startBlock - 1) > windowSize
+    const isFarBehind = newest.number - (tip?.number ?? startBlock - 1) > windowSize
     if (isFarBehind) await readHistory(newest, seenAt)
     await follow(isFarBehind ? [] : window, newest, seenAt, true)
     head = newest
@@ -132,14 +161,16 @@ export function followChain(options: FollowerOptions): Follower {
   async function readHistory(newest: Header, seenAt: number): Promise<void> {
     const tip = window.at(-1)
     if (tip) await follow(window, await getHeader(rpc, tip.number), seenAt, false)
-    const first = (window.at(-1)?.number ?? deployment.startBlock - 1) + 1
+    const first = (window.at(-1)?.number ?? startBlock - 1) + 1
     const last = newest.number - windowSize
-    for (let from = first; from <= last; from += rangeSize) {
-      const to = Math.min(last, from + rangeSize - 1)
-      const found = facts(await getRangeLogs(rpc, addresses, from, to))
-      if (found.length > 0) await apply({ kind: 'history', facts: found })
-      log.info({ from, to, of: last, facts: found.length }, 'history.read')
-    }
+    rangeSize = await readRanges(
+      { first, last, size: rangeSize },
+      async (from, to) => facts(await getRangeLogs(rpc, addresses, from, to)),
+      async (found, from, to) => {
+        if (found.length > 0) await apply({ kind: 'history', facts: found })
+        log.info({ from, to, of: last, facts: found.length }, 'history.read')
+      },
+    )
   }
 
   /** Takes in what lies between `base`, the window or nothing at all, and `newest`. */
@@ -149,7 +180,7 @@ export function followChain(options: FollowerOptions): Follower {
     seenAt: number,
     isHead: boolean,
   ): Promise<void> {
-    const start = Math.max(deployment.startBlock, newest.number - windowSize + 1)
+    const start = Math.max(startBlock, newest.number - windowSize + 1)
     let branch = base.length > 0 ? [newest] : await withAncestors([newest], start)
     for (;;) {
       const step = place(base, branch)
@@ -163,23 +194,47 @@ export function followChain(options: FollowerOptions): Follower {
           // More was taken back than is remembered. Nothing is guessed: all is read again from the deployment on.
           await verifyChain(rpc, deployment)
           log.warn({ tip: base.at(-1)?.number, head: newest.number }, 'reorg.deep')
-          await take({ ancestor: deployment.startBlock - 1, blocks: [], isHead: false, seenAt }, [])
+          const ancestor = deployment.startBlock - 1
+          await take({ ancestor, blocks: [], isHead: false, seenAt, final: null }, [])
           throw new MultiverseError('CHAIN_MOVED', 'the chain was reorganised below the window')
         }
         case 'extend':
         case 'fork': {
+          if (step.kind === 'fork' && step.blocks.length === 0 && isLagging(newest)) return
+          behindSince = null
           const ancestor = step.kind === 'fork' ? step.ancestor.number : null
           if (step.kind === 'fork')
             log.warn({ ancestor, depth: step.dropped.length, head: newest.number }, 'reorg.seen')
           const blocks = await inBatches(step.blocks, async (header) => ({
             header,
-            facts: facts(await getBlockLogs(rpc, addresses, header)),
+            facts: facts(await readBlockLogs(rpc, addresses, header, log)),
           }))
-          await take({ ancestor, blocks, isHead, seenAt }, advance(base, step, windowSize))
+          const change = { ancestor, blocks, isHead, seenAt, final: await final() }
+          await take(change, advance(base, step, windowSize))
           return
         }
       }
     }
+  }
+
+  /**
+   * Whether a head that is an older block of the window is of an endpoint that is behind, not of a chain that was rolled back.
+   * Chains are not rolled back without other blocks in the place of those; only people do that to a chain of their own.
+   */
+  function isLagging(newest: Header): boolean {
+    const now = Date.now()
+    if (behindSince === null) {
+      const [endpoint, tip] = [endpoints.current(), window.at(-1)?.number]
+      log.warn({ endpoint, head: newest.number, tip }, 'rpc.behind')
+    }
+    behindSince ??= now
+    endpoints.distrust('behind')
+    return now - behindSince < options.lagPatienceMs
+  }
+
+  async function final(): Promise<number | null> {
+    const { finality } = options
+    return finality === 'latest' ? null : (await getHeader(rpc, finality)).number
   }
 
   /** Stores a change and only then remembers it. */
@@ -203,6 +258,7 @@ export function followChain(options: FollowerOptions): Follower {
     return whole
   }
 
+  endpoints.listen(() => pause.wake())
   const running = run()
   return {
     caughtUp: caughtUp.promise,
@@ -216,40 +272,9 @@ export function followChain(options: FollowerOptions): Follower {
   }
 }
 
-/**
- * Whether the endpoint serves the chain that the deployment is on.
- * @throws OTHER_CHAIN, NO_CONTRACT, OTHER_CODE; RPC_FAILED when it cannot be told now
- */
-export async function verifyChain(rpc: Rpc, deployment: Deployment): Promise<void> {
-  const chainId = await rpc.getChainId().catch(rethrow)
-  if (chainId !== deployment.chainId)
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `the endpoint serves chain ${chainId}, the deployment is on chain ${deployment.chainId}`,
-    )
-  const { startBlock, startBlockHash } = deployment
-  const newest = await getHeader(rpc)
-  if (newest.number < startBlock)
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `the chain ends at block ${newest.number}, before the deployment's block ${startBlock}`,
-    )
-  const start = await getHeader(rpc, startBlock)
-  if (start.hash !== startBlockHash)
-    throw new MultiverseError(
-      'OTHER_CHAIN',
-      `block ${startBlock} is ${start.hash}, the deployment's is ${startBlockHash}: this is another chain`,
-    )
-  await requireCode(deployment, (address) => rpc.getCode({ address }).catch(rethrow))
-}
-
 async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   for (let at = 0; at < items.length; at += PARALLEL_CALLS)
     results.push(...(await Promise.all(items.slice(at, at + PARALLEL_CALLS).map(work))))
   return results
-}
-
-function rethrow(error: unknown): never {
-  throw rpcError(error)
 }

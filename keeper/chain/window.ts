@@ -1,7 +1,13 @@
 import type { Hex } from 'viem'
 
-/** What following a chain needs of a block. `timestamp` in Unix seconds. */
-export type Header = { number: number; hash: Hex; parentHash: Hex; timestamp: number }
+/** What following a chain needs of a block. `timestamp` in Unix seconds; `bloom` is its filter of logs, while it is new. */
+export type Header = {
+  number: number
+  hash: Hex
+  parentHash: Hex
+  timestamp: number
+  bloom?: Hex
+}
 
 /** The newest blocks that were taken in, ascending and linked; the last is the tip. */
 export type Window = readonly Header[]

@@ -163,8 +163,7 @@ export function createAnswerJobs(options: AnswerJobsOptions): AnswerJobs {
 
   /** Has the job come again when the head is `block`. False when it is already. */
   async function waitFor(question: Hex, block: number): Promise<boolean> {
-    const { head } = chain.view()
-    if (head && head.number >= block) return false
+    if (chain.view().reach >= block) return false
     await answers.wait(question, block)
     return true
   }

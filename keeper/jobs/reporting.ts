@@ -61,9 +61,8 @@ export function createReporting(options: {
       (await sender.performed(purpose)) ??
       (await alreadyReported(record, content)) ??
       (await sender.perform(purpose, reportCall(options.notebook, record, content)))
-    const { head } = chain.view()
     const depth = mined.block + confirmations
-    if (confirmations > 0 && (!head || head.number < depth)) return !(await restUntil(key, depth))
+    if (confirmations > 0 && chain.view().reach < depth) return !(await restUntil(key, depth))
     const reportMs = performance.now() - begun
     const blockToReportMs = Math.max(0, Date.now() - record.seenAt)
     await partitions.commit(key, {
@@ -110,10 +109,7 @@ export function createReporting(options: {
 
   /** Ends the run until the head is `block`, unless it is already. Says whether it did. */
   function restUntil(key: Hex, block: number): Promise<boolean> {
-    return partitions.decide(key, () => {
-      const { head } = chain.view()
-      return head && head.number >= block ? null : { waitBlock: block }
-    })
+    return partitions.decide(key, () => (chain.view().reach >= block ? null : { waitBlock: block }))
   }
 
   return report

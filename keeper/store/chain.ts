@@ -13,6 +13,8 @@ import { remember, takeBack, type Woken } from './undo.ts'
 /** How far the books have followed the chain. */
 export type ChainView = {
   head: Header | null
+  /** What waits for the head to be this block need not wait: the head, or less where the chain's own word on what is final counts. */
+  reach: number
   /** Up to this block nothing is expected to be taken back; -1 for nothing yet. */
   deep: number
   /** That block's time, Unix seconds. */
@@ -42,7 +44,7 @@ export type ChainStoreOptions = {
 /** The chain's side of the keeper's database. */
 export function createChainStore(options: ChainStoreOptions): ChainStore {
   const { db, queue, journal, confirmations } = options
-  let view: ChainView = { head: null, deep: -1, deepTime: -1 }
+  let view: ChainView = { head: null, reach: -1, deep: -1, deepTime: -1 }
   /** Deepest block and time up to which answers have been acted on in this process. */
   let settled = { block: -1, time: -1 }
 
@@ -115,12 +117,13 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
   /** Wakes what waited for this head, and cancels what did not come again after it was taken back. */
   async function reachHead(
     { query }: Transact,
-    { window }: Extract<Change, { kind: 'blocks' }>,
+    { window, final }: Extract<Change, { kind: 'blocks' }>,
     woken: Woken,
     events: JournalEvent[],
   ): Promise<void> {
     const head = window.at(-1)!
-    const deep = head.number - confirmations
+    const reach = final === null ? head.number : Math.min(head.number, final + confirmations)
+    const deep = reach - confirmations
     const time = window.findLast(({ number }) => number <= deep)?.timestamp ?? -1
     const lost = await query<{ key: string; parent: Hex; question: Hex }>(
       `with lost as (
@@ -140,11 +143,11 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     }
     const due = await query<{ key: string }>(
       `update keeper.partitions set wait_block = null where wait_block <= $1 returning key`,
-      [head.number],
+      [reach],
     )
     const answers = await query<{ key: string }>(
       `update keeper.answers set wait_block = null where wait_block <= $1 returning question as key`,
-      [head.number],
+      [reach],
     )
     const decided = await query<{ key: string }>(
       `select id as key from keeper.questions
@@ -164,7 +167,7 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     for (const { key } of [...due, ...affected]) woken.partition.add(key)
     for (const { key } of answers) woken.answer.add(key)
     // Before the commit: whoever decides in the next transaction must see this head.
-    view = { head, deep, deepTime: time }
+    view = { head, reach, deep, deepTime: time }
     settled = { block: deep, time }
   }
 

@@ -20,6 +20,8 @@ export type Faults = {
   maxLogRange: number | null
   /** Methods that fail; `*` stands for all. With `times`, only so often. */
   errors: Record<string, { code: number; message: string; times?: number }>
+  /** What it says whatever is so. */
+  answers: Record<string, unknown>
   /** Methods that the endpoint does not know. */
   unknownMethods: readonly string[]
   /** Sent transactions are acknowledged and go nowhere. */
@@ -33,6 +35,7 @@ export const NO_FAULTS: Faults = {
   dropLogs: 'none',
   maxLogRange: null,
   errors: {},
+  answers: {},
   unknownMethods: [],
   swallowSends: false,
 }
@@ -69,6 +72,7 @@ export async function faultyAnswer(
     if (fault.times !== undefined) fault.times--
     return { error: { code: fault.code, message: fault.message } }
   }
+  if (Object.hasOwn(faults.answers, method)) return { result: faults.answers[method] }
   const asked = method === 'eth_getLogs' ? (params[0] as Filter) : null
   if (asked && faults.maxLogRange !== null && rangeOf(asked) > faults.maxLogRange)
     return {

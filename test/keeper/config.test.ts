@@ -28,6 +28,8 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     rpcUrls: ['http://127.0.0.1:8545'],
     port: 0,
     confirmations: null,
+    finality: 'latest',
+    startBlock: null,
     pollMs: null,
     databaseUrl: null,
     concurrency: 8,

@@ -60,7 +60,7 @@ const account = () => privateKeyToAccount(key)
 
 function newSender(limits: Partial<TxLimits> = {}, allowed = ['mint', 'transferFrom']): Sender {
   const sender = createSender({
-    rpc: createRpc(chain.url),
+    rpc: createRpc([chain.url], chain.deployment, log),
     txs,
     account: account(),
     chainId: 31_337,

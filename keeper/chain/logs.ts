@@ -1,0 +1,36 @@
+import { contains } from 'ox/Bloom'
+import { type Address, isAddressEqual, type Log as ChainLog } from 'viem'
+import type { Log } from '../log.ts'
+import { getBlockLogs, getReceiptLogs, type Rpc } from './rpc.ts'
+import type { Header } from './window.ts'
+
+/**
+ * The logs of `addresses` in a block, held against what the block itself says: where its bloom filter may have logs of them, they
+ * are counted in its receipts, and taken from there if the log query lost some.
+ * @throws RPC_FAILED, CHAIN_MOVED (retryable)
+ */
+export async function readBlockLogs(
+  rpc: Rpc,
+  addresses: Address[],
+  header: Header,
+  log: Log,
+): Promise<ChainLog[]> {
+  const { bloom } = header
+  const mayHold = bloom !== undefined && addresses.some((address) => contains(bloom, address))
+  if (!mayHold) return getBlockLogs(rpc, addresses, header)
+  const [given, receipts] = await Promise.all([
+    getBlockLogs(rpc, addresses, header),
+    getReceiptLogs(rpc, header),
+  ])
+  const isWanted = ({ address }: ChainLog) =>
+    addresses.some((each) => isAddressEqual(each, address))
+  const found = receipts?.filter(isWanted) ?? []
+  if (found.length <= given.length) return given
+  const endpoint = rpc.endpoints.current()
+  log.warn(
+    { endpoint, block: header.number, given: given.length, found: found.length },
+    'logs.lost',
+  )
+  rpc.endpoints.distrust('lostLogs')
+  return found
+}
