@@ -2,12 +2,14 @@ import type { Log } from './log.ts'
 import { createDeadLetters, type DeadLetters } from './jobs/deadLetters.ts'
 import { type AnswerStore, createAnswerStore } from './store/answers.ts'
 import type { Database } from './store/database.ts'
+import { createDutyStore, type DutyStore, type Oracles } from './store/duties.ts'
 import { createFailureStore, type FailureStore, type PastFailure } from './store/failures.ts'
 import type { Identity } from './store/identity.ts'
 import { createJournal, type Journal } from './store/journal.ts'
 import { createJobViews, type JobState, type JobView } from './store/jobs.ts'
 import { createPartitionStore, type PartitionStore } from './store/partitions.ts'
 import { createQueue, type Queue } from './store/queue.ts'
+import { createRedemptionStore, type RedemptionStore } from './store/redemptions.ts'
 import { createTxStore, type TxListing, type TxState, type TxStore } from './store/txs.ts'
 import { errorFields } from './log.ts'
 
@@ -18,6 +20,8 @@ export type BooksStatus = Identity & {
   partitions: Count[]
   answers: Count[]
   transactions: Count[]
+  /** What is done for oracles, by kind and state. */
+  duties: Count[]
   jobs: (Count & { queue: string })[]
   /** Dead letters. */
   dead: number
@@ -41,10 +45,20 @@ export type Stores = {
   answers: AnswerStore
   txs: TxStore
   failures: FailureStore
+  duties: DutyStore
+  redemptions: RedemptionStore
 }
 
-/** Opens the stores of a database whose tables are up to date. */
-export async function openStores(db: Database, identity: Identity, log: Log): Promise<Stores> {
+/**
+ * Opens the stores of a database whose tables are up to date.
+ * @param oracles whose questions are duties of a keeper that runs
+ */
+export async function openStores(
+  db: Database,
+  identity: Identity,
+  log: Log,
+  oracles: Oracles = {},
+): Promise<Stores> {
   const journal = createJournal(db, identity, (error) =>
     log.error(errorFields(error), 'journal.failed'),
   )
@@ -55,11 +69,13 @@ export async function openStores(db: Database, identity: Identity, log: Log): Pr
     answers: createAnswerStore(db, journal),
     txs: createTxStore(db),
     failures: createFailureStore(db),
+    duties: createDutyStore(db, oracles),
+    redemptions: createRedemptionStore(db),
   }
 }
 
 export function createBooks(db: Database, identity: Identity, stores: Stores, log: Log): BooksApi {
-  const { partitions, answers, txs, queue, failures } = stores
+  const { partitions, answers, txs, queue, failures, duties } = stores
   const views = createJobViews(db)
   const letters = createDeadLetters({ ...stores, views, log })
   return {
@@ -76,6 +92,7 @@ export function createBooks(db: Database, identity: Identity, stores: Stores, lo
       partitions: await partitions.counts(),
       answers: await answers.counts(),
       transactions: await txs.counts(),
+      duties: await duties.counts(),
       jobs: await queue.counts(),
       dead: await failures.dead(),
       spentToday: await spentToday(db),

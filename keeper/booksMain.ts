@@ -59,6 +59,8 @@ function booksOnly(): Service {
     notReady: async () => 'no keeper runs',
     metrics: absent,
     journal: absent,
+    verdicts: absent,
+    duties: absent,
     worlds: absent,
     partitions: absent,
     partition: absent,

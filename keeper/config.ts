@@ -6,6 +6,7 @@ import { checkKeySettings, keyVariables } from '../sdk/node/keys/keyring.ts'
 import { SUPERVISED } from '../sdk/node/lifecycle.ts'
 import { type AllowedCall, OWN_CALLS, parseAllowedCall } from './tx/policy.ts'
 import type { TxLimits } from './tx/send.ts'
+import { dutyConfig, type DutyConfig, dutyProblems, dutySettings } from './oracles/settings.ts'
 
 /** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
@@ -52,6 +53,8 @@ export type Config = {
   isDryRun: boolean
   /** Follow the chain to its head, settle what can be settled, and end. */
   isOneShot: boolean
+  /** What it does for oracles and owners. */
+  duties: DutyConfig
   logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -151,6 +154,7 @@ export const settings = z.object({
   KEEPER_STOP_MS: whole('milliseconds', 100, 600_000).default(9_000),
   KEEPER_DRY_RUN: flag.default(false),
   KEEPER_ONE_SHOT: flag.default(false),
+  ...dutySettings,
   KEEPER_LOG_LEVEL: z
     .literal([...LOG_LEVELS], `must be one of ${LOG_LEVELS.join(', ')}`)
     .default('info'),
@@ -177,6 +181,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       .filter((key) => !FOREIGN.includes(key))
       // Without the value: the name may be a secret's, misspelt.
       .map((key) => `${key}: no such setting`),
+    ...(parsed.success ? dutyProblems(parsed.data) : []),
     ...keyProblems(given),
   ]
   if (!parsed.success || problems.length > 0)
@@ -213,6 +218,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     stopMs: data.KEEPER_STOP_MS,
     isDryRun: data.KEEPER_DRY_RUN,
     isOneShot: data.KEEPER_ONE_SHOT,
+    duties: dutyConfig(data),
     logLevel: data.KEEPER_LOG_LEVEL,
   }
 }

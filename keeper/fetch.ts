@@ -1,4 +1,4 @@
-import { lookup as dnsLookup } from 'node:dns'
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
@@ -13,14 +13,26 @@ export type FetchLimits = {
   allowHttp: boolean
   /** Whether this IP address may be connected to: {@link isPublicAddress}, if a stranger chose the URL. */
   isAllowed: (address: string) => boolean
+  /** What is fetched: the first word of the error codes. */
+  what?: 'SPEC' | 'SOURCE'
+  /** Resolves names; the system's resolver when left out. */
+  lookup?: Lookup
 }
+
+/** Resolves a name to all of its addresses, as `dns.lookup` does. */
+export type Lookup = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
 
 const MAX_REDIRECTS = 5
 
 /**
  * Fetches a document from a URL that a stranger chose. The address is checked after the name was resolved, for each
  * redirect anew, and the connection is made to the address that was checked.
- * @throws SPEC_PRIVATE_ADDRESS, SPEC_TOO_LARGE, SPEC_URL_INVALID, SPEC_UNREACHABLE (retryable)
+ * @throws SPEC_PRIVATE_ADDRESS, SPEC_TOO_LARGE, SPEC_URL_INVALID, SPEC_UNREACHABLE (retryable), or with SOURCE_ when that is
+ * what is fetched
  */
 export async function fetchGuarded(url: string, limits: FetchLimits): Promise<string> {
   const signal = AbortSignal.timeout(limits.timeoutMs)
@@ -35,11 +47,11 @@ export async function fetchGuarded(url: string, limits: FetchLimits): Promise<st
     }
     if (statusCode !== 200) {
       response.destroy()
-      throw unreachable(target, `status ${statusCode}`)
+      throw unreachable(target, limits, `status ${statusCode}`)
     }
     return readBody(response, target, limits, signal)
   }
-  throw new MultiverseError('SPEC_UNREACHABLE', `${url} redirects more than ${MAX_REDIRECTS} times`)
+  throw fault(limits, 'UNREACHABLE', `${url} redirects more than ${MAX_REDIRECTS} times`)
 }
 
 /** Whether an IP address belongs to the public internet: what is not known to is private. */
@@ -85,17 +97,15 @@ for (const [network, prefix] of [
 const PUBLIC_V6 = new BlockList()
 PUBLIC_V6.addSubnet('2000::', 3, 'ipv6')
 
-function parseUrl(url: string, { allowHttp, isAllowed }: FetchLimits): URL {
+function parseUrl(url: string, limits: FetchLimits): URL {
+  const { allowHttp, isAllowed } = limits
   const parsed = URL.parse(url)
   const protocols = allowHttp ? ['https:', 'http:'] : ['https:']
   if (!parsed || !protocols.includes(parsed.protocol) || parsed.username || parsed.password)
-    throw new MultiverseError(
-      'SPEC_URL_INVALID',
-      `not an https URL without credentials: ${shown(url)}`,
-    )
+    throw fault(limits, 'URL_INVALID', `not an https URL without credentials: ${shown(url)}`)
   // An address in the URL itself is never looked up.
   const host = parsed.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (isIP(host) !== 0 && !isAllowed(host)) throw privateAddress(parsed, host)
+  if (isIP(host) !== 0 && !isAllowed(host)) throw privateAddress(parsed, limits, host)
   return parsed
 }
 
@@ -117,12 +127,13 @@ function request(url: URL, limits: FetchLimits, signal: AbortSignal): Promise<In
 }
 
 /** Resolves a name and hands on only addresses that may be connected to. */
-function checkedLookup(url: URL, { isAllowed }: FetchLimits): LookupFunction {
+function checkedLookup(url: URL, limits: FetchLimits): LookupFunction {
+  const { isAllowed, lookup = dnsLookup } = limits
   return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '')
       const refused = addresses.find(({ address }) => !isAllowed(address))
-      if (refused) return callback(privateAddress(url, refused.address), '')
+      if (refused) return callback(privateAddress(url, limits, refused.address), '')
       const [first] = addresses
       if (options.all) return callback(null, addresses)
       return callback(null, first!.address, first!.family)
@@ -142,8 +153,9 @@ async function readBody(
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.byteLength
       if (bytes > limits.maxBytes)
-        throw new MultiverseError(
-          'SPEC_TOO_LARGE',
+        throw fault(
+          limits,
+          'TOO_LARGE',
           `${shown(url.href)} sends more than ${limits.maxBytes} bytes`,
         )
       chunks.push(chunk)
@@ -159,21 +171,28 @@ async function readBody(
 function failure(url: URL, limits: FetchLimits, signal: AbortSignal, error: unknown): Error {
   if (error instanceof MultiverseError) return error
   const why = signal.aborted ? `no answer within ${limits.timeoutMs} ms` : oneLine(error)
-  return unreachable(url, why, error)
+  return unreachable(url, limits, why, error)
 }
 
-function unreachable(url: URL, why: string, cause?: unknown): MultiverseError {
-  return new MultiverseError('SPEC_UNREACHABLE', `${shown(url.href)}: ${why}`, {
-    cause,
-    isRetryable: true,
-  })
+function unreachable(url: URL, limits: FetchLimits, why: string, cause?: unknown): MultiverseError {
+  return fault(limits, 'UNREACHABLE', `${shown(url.href)}: ${why}`, { cause, isRetryable: true })
 }
 
-function privateAddress(url: URL, address: string): MultiverseError {
-  return new MultiverseError(
-    'SPEC_PRIVATE_ADDRESS',
+function privateAddress(url: URL, limits: FetchLimits, address: string): MultiverseError {
+  return fault(
+    limits,
+    'PRIVATE_ADDRESS',
     `${shown(url.href)} leads to ${address}, which is not a public address`,
   )
+}
+
+function fault(
+  { what = 'SPEC' }: FetchLimits,
+  code: 'UNREACHABLE' | 'PRIVATE_ADDRESS' | 'TOO_LARGE' | 'URL_INVALID',
+  message: string,
+  options: { cause?: unknown; isRetryable?: boolean } = {},
+): MultiverseError {
+  return new MultiverseError(`${what}_${code}`, message, options)
 }
 
 function shown(url: string): string {

@@ -20,6 +20,10 @@ export type Service = Omit<BooksApi, 'status'> & {
   metrics(): Promise<{ text: string; contentType: string }>
   journal: (after: number, limit: number) => Promise<JournalPage>
   status: () => Promise<object>
+  /** What members of a committee signed of a question. */
+  verdicts: (question: Hex) => Promise<object[]>
+  /** What is done for oracles, question by question. */
+  duties: () => Promise<object[]>
   worlds: () => Promise<object[]>
   partitions: () => Promise<PartitionView[]>
   partition: (parent: Hex, question: Hex) => Promise<PartitionView | null>
@@ -71,12 +75,13 @@ const STATUS: Record<string, ContentfulStatusCode> = {
   AMBIGUOUS_JOB: 409,
   NOT_FAILED: 409,
   NOT_DEAD: 409,
+  QUESTION_UNSEEN: 503,
   RPC_FAILED: 503,
   UNAVAILABLE: 503,
   NO_KEEPER: 503,
 }
 
-/** The read-only HTTP anybody on the machine may use: health, readiness, metrics and the journal. */
+/** The read-only HTTP anybody on the machine may use: health, readiness, metrics, the journal, signed verdicts. */
 export function publicApp(service: Service, log: Log): Hono {
   const app = baseApp(log)
   app.get('/health', (context) => context.json({ ok: true }))
@@ -91,6 +96,11 @@ export function publicApp(service: Service, log: Log): Hono {
     return context.text(text, 200, { 'content-type': contentType })
   })
   serveJournal(app, service)
+  app.get('/verdicts/:question', async (context) =>
+    context.json({
+      verdicts: await service.verdicts(parse(word, context.req.param('question').toLowerCase())),
+    }),
+  )
   return app
 }
 
@@ -106,6 +116,7 @@ export function serveJournal(app: Hono, { journal }: Pick<Service, 'journal'>): 
 export function controlApp(service: Service, log: Log): Hono {
   const app = baseApp(log)
   app.get('/status', async (context) => context.json(await service.status()))
+  app.get('/duties', async (context) => context.json({ duties: await service.duties() }))
   app.get('/worlds', async (context) => context.json({ worlds: await service.worlds() }))
   app.get('/partitions', async (context) =>
     context.json({ partitions: await service.partitions() }),

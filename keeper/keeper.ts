@@ -4,6 +4,7 @@ import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
+import { oraclesOf } from '../sdk/terms.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { createBooks, openStores } from './books.ts'
 import { followChain } from './chain/follow.ts'
@@ -26,7 +27,7 @@ import { requireFunds, requireKnown } from './refusals.ts'
 import { untilSettled } from './settle.ts'
 import { createSpecLoader } from './specs.ts'
 import type { AnswerStore } from './store/answers.ts'
-import { type ChainStore, createChainStore } from './store/chain.ts'
+import { type ChainListener, type ChainStore, createChainStore } from './store/chain.ts'
 import { openFolder, openServer } from './store/database.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
@@ -155,7 +156,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const db = opening.value
     await migrate(db)
     const identity = await openIdentity(db, deployment)
-    const stores = await openStores(db, identity, log)
+    const stores = await openStores(db, identity, log, {
+      ...oraclesOf(deployment),
+      own: account.address,
+    })
     const { journal, queue } = stores
     open.push(() => journal.flush())
     const verses = createVerseIndex()
@@ -170,9 +174,23 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     for (const event of providers.introductions) journal.defer(event)
 
     const { multiverse } = addresses
+    const { duties, redemptions } = stores
+    const listener: ChainListener = async (tx, change) => [
+      ...(await duties.listener(tx, change)),
+      ...(await redemptions.listener(tx, change)),
+    ]
     const through = options.through ?? ((books: Books) => books)
     const { chain, partitions, answers, txs } = through({
-      chain: createChainStore({ db, queue, journal, chainId, multiverse, confirmations, log }),
+      chain: createChainStore({
+        db,
+        queue,
+        journal,
+        chainId,
+        multiverse,
+        confirmations,
+        listener,
+        log,
+      }),
       partitions: stores.partitions,
       answers: stores.answers,
       txs: stores.txs,
@@ -242,7 +260,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       locked,
       sender,
       loadSpec,
-      addresses,
+      account,
+      deployment,
+      duties,
+      redemptions,
       confirmations,
       isStopping: () => isStopping,
       metrics,
@@ -261,7 +282,10 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       lagPatienceMs: isLocalChain(chainId) ? LOCAL_LAG_PATIENCE_MS : LAG_PATIENCE_MS,
       pollMs,
       apply: (change) => chain.apply(change),
-      onRecovered: () => chain.wakeOpen(),
+      onRecovered: async () => {
+        await chain.wakeOpen()
+        await jobs.wakeOpen()
+      },
       onFatal: options.onFatal,
       log,
     })
@@ -282,6 +306,8 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
       journal: (after, limit) => journal.page(after, limit),
       answer: (question, outcome) => jobs.answers.give(question, outcome),
+      verdicts: (question) => jobs.duties.verdicts(question),
+      duties: () => duties.list(),
       worlds: async () => worlds.list(),
       partitions: async () => show(await partitions.list()),
       partition: async (parent, question) => {
@@ -320,6 +346,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       await tend()
       await jobs.start()
       await chain.wakeOpen()
+      await jobs.wakeOpen()
       providers.warm(BigInt(DEFAULT_SEED))
       log.info({ head: chain.view().head?.number, port: http.port }, 'keeper.ready')
     })

@@ -4,7 +4,7 @@ import {
   parseEventLogs,
   type ParseEventLogsReturnType,
 } from 'viem'
-import { multiverseAbi, worldsAbi } from './abi.ts'
+import { multiverseAbi, optimisticOracleAbi, worldsAbi } from './abi.ts'
 
 /** A decoded log of the ledger; narrow it on `eventName`. */
 export type MultiverseLog = ParseEventLogsReturnType<
@@ -20,6 +20,13 @@ export type WorldsLog = ParseEventLogsReturnType<
   true
 >[number]
 
+/** A decoded log of the optimistic oracle: each is about one question. */
+export type GameLog = ParseEventLogsReturnType<
+  typeof optimisticOracleAbi,
+  ContractEventName<typeof optimisticOracleAbi>,
+  true
+>[number]
+
 /** The ledger's logs among `logs`, decoded; logs of other contracts must be filtered out before. */
 export function multiverseLogs(logs: readonly Log[]): MultiverseLog[] {
   return parseEventLogs({ abi: multiverseAbi, logs: [...logs] })
@@ -28,4 +35,9 @@ export function multiverseLogs(logs: readonly Log[]): MultiverseLog[] {
 /** The notebook's logs among `logs`, decoded. */
 export function worldsLogs(logs: readonly Log[]): WorldsLog[] {
   return parseEventLogs({ abi: worldsAbi, logs: [...logs] })
+}
+
+/** The optimistic oracle's logs among `logs`, decoded. */
+export function gameLogs(logs: readonly Log[]): GameLog[] {
+  return parseEventLogs({ abi: optimisticOracleAbi, logs: [...logs] })
 }

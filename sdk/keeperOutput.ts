@@ -15,6 +15,7 @@ const books = {
   partitions: counts,
   answers: counts,
   transactions: counts,
+  duties: counts,
   jobs: z.array(z.strictObject({ queue: z.string(), state: z.string(), count })),
   /** Dead letters: jobs that were given up on. */
   dead: count,

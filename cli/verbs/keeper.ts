@@ -51,6 +51,7 @@ export async function keeperStatusVerb(
       ],
       ['dead letters', `${status.dead}`],
       ['transactions', counted(status.transactions)],
+      ['duties', counted(status.duties)],
       ['spent today', perDay === null ? spent : `${spent} of ${perDay}`],
     ]),
   }

@@ -35,6 +35,17 @@ contract MockAggregator is IAggregatorV3 {
         _isReverting = isReverting;
     }
 
+    /// @notice The newest round of the current phase, as Chainlink's proxies give it.
+    function latestRoundData()
+        external
+        view
+        returns (uint80 roundId, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)
+    {
+        uint80 id = (uint80(_phase) << 64) | _last;
+        Round memory round = _rounds[id];
+        return (id, round.answer, round.updatedAt, round.updatedAt, id);
+    }
+
     /// @inheritdoc IAggregatorV3
     function getRoundData(
         uint80 id

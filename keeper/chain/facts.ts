@@ -1,5 +1,5 @@
 import { type Address, type Hex, isAddressEqual, type Log } from 'viem'
-import { multiverseLogs, worldsLogs } from '../../sdk/events.ts'
+import { gameLogs, multiverseLogs, worldsLogs } from '../../sdk/events.ts'
 import type { Path } from '../../sdk/ids.ts'
 
 /** What a log means to the keeper. `at` is where it stands: block number and hash, transaction and index in the block. */
@@ -17,10 +17,19 @@ export type Fact = { at: { block: number; hash: Hex; tx: Hex; index: number } } 
   | { kind: 'pushed'; parent: Hex; question: Hex; path: Path }
   | { kind: 'resolved'; question: Hex; outcome: number; isExpired: boolean }
   | { kind: 'reported'; parent: Hex; question: Hex }
+  /** An owner named the keeper as a redeemer, or no longer does. */
+  | { kind: 'redeemer'; owner: Address; isAllowed: boolean }
+  /** Somebody moved in a question's optimistic game. */
+  | { kind: 'moved'; question: Hex }
 )
 
-/** Whose logs are read, and whose reports count as one's own. */
-export type FactSources = { multiverse: Address; worlds: Address; keeper: Address }
+/** Whose logs are read, and whose reports count as one's own. `game` is the optimistic oracle, if there is one. */
+export type FactSources = {
+  multiverse: Address
+  worlds: Address
+  game?: Address | undefined
+  keeper: Address
+}
 
 /** The facts in a block's logs, in order. Other contracts' logs and other keepers' reports are left out. */
 export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
@@ -40,6 +49,10 @@ export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
     } else if (eventName === 'QuestionResolved') {
       const { question, outcome, expired: isExpired } = log.args
       facts.push({ kind: 'resolved', at, question, outcome, isExpired })
+    } else if (eventName === 'RedeemerSet') {
+      const { owner, redeemer, allowed: isAllowed } = log.args
+      if (isAddressEqual(redeemer, sources.keeper))
+        facts.push({ kind: 'redeemer', at, owner, isAllowed })
     }
   }
   for (const log of worldsLogs(of(sources.worlds))) {
@@ -48,6 +61,9 @@ export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
     if (!isAddressEqual(keeper, sources.keeper)) continue
     facts.push({ kind: 'reported', at: place(log), parent, question })
   }
+  if (sources.game !== undefined)
+    for (const log of gameLogs(of(sources.game)))
+      facts.push({ kind: 'moved', at: place(log), question: log.args.question })
   return facts.toSorted((a, b) => a.at.block - b.at.block || a.at.index - b.at.index)
 }
 

@@ -80,9 +80,9 @@ const PROBE_MS = 10_000
 export function followChain(options: FollowerOptions): Follower {
   const { rpc, deployment, windowSize, startBlock, pollMs, apply, log } = options
   const { endpoints } = rpc
-  const { multiverse, worlds } = deployment.addresses
-  const addresses = [multiverse, worlds]
-  const sources = { multiverse, worlds, keeper: options.keeper }
+  const { multiverse, worlds, optimisticOracle: game } = deployment.addresses
+  const addresses = [multiverse, worlds, ...(game === undefined ? [] : [game])]
+  const sources = { multiverse, worlds, game, keeper: options.keeper }
   const pause = createPause()
   const caughtUp = Promise.withResolvers<void>()
   // Nobody has to wait for it.

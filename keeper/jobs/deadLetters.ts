@@ -3,10 +3,12 @@ import { MultiverseError } from '../../sdk/errors.ts'
 import type { Log } from '../log.ts'
 import type { AnswerStore } from '../store/answers.ts'
 import type { Transact } from '../store/database.ts'
+import type { DutyStore } from '../store/duties.ts'
 import type { FailureStore } from '../store/failures.ts'
 import type { JobView, JobViews } from '../store/jobs.ts'
 import type { PartitionStore } from '../store/partitions.ts'
 import type { Queue, QueueName } from '../store/queue.ts'
+import type { RedemptionStore } from '../store/redemptions.ts'
 
 /** What becomes of work that was given up on. Keys may be shortened to what names one. */
 export type DeadLetters = {
@@ -40,12 +42,14 @@ const MAX_LETTERS = 10_000
 export function createDeadLetters(options: {
   partitions: PartitionStore
   answers: AnswerStore
+  duties: DutyStore
+  redemptions: RedemptionStore
   failures: FailureStore
   views: JobViews
   queue: Queue
   log: Log
 }): DeadLetters {
-  const { partitions, answers, failures, views, queue, log } = options
+  const { partitions, answers, duties, redemptions, failures, views, queue, log } = options
 
   const fates: Fates = {
     partition: {
@@ -71,6 +75,15 @@ export function createDeadLetters(options: {
     answer: {
       revive: (key, also) => answers.again(key as Hex, also),
       discard: ({ key, error }, also) => answers.refused(key as Hex, droppedFor(error), also),
+    },
+    duty: {
+      revive: (key, also) => duties.again(key as Hex, also),
+      discard: ({ key, error }, also) => duties.drop(key as Hex, droppedFor(error), also),
+    },
+    // Nothing is kept of the job: what is to be redeemed is found anew.
+    redeem: {
+      revive: (_, also) => redemptions.also(also),
+      discard: (_, also) => redemptions.also(also),
     },
   }
 

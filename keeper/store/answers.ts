@@ -5,7 +5,7 @@ import type { Journal } from './journal.ts'
 import type { Failure } from './partitions.ts'
 
 /** Where the keeper had an answer from. */
-export type AnswerSource = 'pipeline' | 'manual'
+export type AnswerSource = 'pipeline' | 'manual' | 'http' | 'price'
 
 /** `wanted` is to be posted, `mined` was, `refused` can not be. */
 export type AnswerRecord = {

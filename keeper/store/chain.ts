@@ -1,13 +1,14 @@
 import type { Address, Hex } from 'viem'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import type { Change } from '../chain/follow.ts'
+import type { Fact } from '../chain/facts.ts'
 import type { Header, Window } from '../chain/window.ts'
 import { partitionKey } from '../jobs/key.ts'
 import type { Log } from '../log.ts'
 import type { Database, Transact } from './database.ts'
 import { storeFacts } from './facts.ts'
 import type { Journal } from './journal.ts'
-import type { Queue } from './queue.ts'
+import type { Queue, QueueName } from './queue.ts'
 import { remember, takeBack, type Woken } from './undo.ts'
 
 /** How far the books have followed the chain. */
@@ -31,6 +32,18 @@ export type ChainStore = {
   view(): ChainView
 }
 
+/** Jobs that follow from a change of the chain. */
+export type Jobs = { name: QueueName; keys: string[] }[]
+
+/**
+ * Told of a change in the transaction that stores it. `ancestor` is null unless blocks above it were taken back; `view` is
+ * null unless the chain was followed to its head.
+ */
+export type ChainListener = (
+  tx: Transact,
+  change: { facts: readonly Fact[]; ancestor: number | null; view: ChainView | null },
+) => Promise<Jobs>
+
 export type ChainStoreOptions = {
   db: Database
   queue: Queue
@@ -38,12 +51,14 @@ export type ChainStoreOptions = {
   chainId: number
   multiverse: Address
   confirmations: number
+  /** What else follows from changes. */
+  listener?: ChainListener
   log: Log
 }
 
 /** The chain's side of the keeper's database. */
 export function createChainStore(options: ChainStoreOptions): ChainStore {
-  const { db, queue, journal, confirmations } = options
+  const { db, queue, journal, confirmations, listener = async () => [] } = options
   let view: ChainView = { head: null, reach: -1, deep: -1, deepTime: -1 }
   /** Deepest block and time up to which answers have been acted on in this process. */
   let settled = { block: -1, time: -1 }
@@ -52,8 +67,9 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     const woken: Woken = { partition: new Set(), answer: new Set() }
     const events: JournalEvent[] = []
     const before = { view, settled }
+    let others: Jobs = []
     try {
-      await db.transaction((tx) => write(tx, change, woken, events))
+      others = await db.transaction((tx) => write(tx, change, woken, events))
     } catch (error) {
       view = before.view
       settled = before.settled
@@ -66,6 +82,7 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       }
     queue.wake('partition', woken.partition.size)
     queue.wake('answer', woken.answer.size)
+    for (const { name, keys } of others) queue.wake(name, keys.length)
   }
 
   async function write(
@@ -73,7 +90,7 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     change: Change,
     woken: Woken,
     events: JournalEvent[],
-  ): Promise<void> {
+  ): Promise<Jobs> {
     if (change.kind === 'blocks' && change.ancestor !== null) {
       await takeBack(tx, change.ancestor, woken)
       settled = { block: Math.min(settled.block, change.ancestor), time: -1 }
@@ -87,7 +104,12 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     }
     await queue.add(tx, 'partition', [...woken.partition])
     await queue.add(tx, 'answer', [...woken.answer])
+    const isHead = !isHistory && change.isHead
+    const ancestor = isHistory ? null : change.ancestor
+    const others = await listener(tx, { facts, ancestor, view: isHead ? view : null })
+    for (const { name, keys } of others) await queue.add(tx, name, keys)
     await journal.append(tx, events)
+    return others
   }
 
   /** Wakes all that is not waiting for the chain: after a start, and when the endpoint is back. */

@@ -190,6 +190,57 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     // Of the block that the push-down stands, or last stood, in.
     `alter table keeper.partitions add column trigger_hash text`,
   ],
+  [
+    // Questions that were pushed down into and whose answer is another's word. They rest until one of what is not null comes:
+    // a block, a time of the chain in Unix seconds, or a partition that has run.
+    `create table keeper.duties (
+      question text primary key,
+      kind text not null,
+      state text not null default 'open',
+      decision jsonb,
+      reason jsonb,
+      wake_block int,
+      wake_time double precision,
+      for_pipeline boolean not null default false
+    )`,
+    `create index duties_open on keeper.duties (wake_block, wake_time) where state = 'open'`,
+    // Bonds, recorded before they are put up. Amounts are integers as text.
+    `create table keeper.stakes (
+      question text not null,
+      bond numeric(78) not null,
+      token text not null,
+      outcome int not null,
+      state text not null,
+      primary key (question, bond)
+    )`,
+    `create index stakes_standing on keeper.stakes (token) where state = 'open'`,
+    // What members of committees signed.
+    `create table keeper.verdicts (
+      question text not null,
+      signer text not null,
+      survivors text not null,
+      signature text not null,
+      primary key (question, signer)
+    )`,
+    // Who named the keeper a redeemer, and who no longer does: the last one counts.
+    `create table keeper.redeemer_changes (
+      block int not null,
+      index int not null,
+      owner text not null,
+      allowed boolean not null,
+      primary key (block, index)
+    )`,
+    // Batches of pull-ups for owners, recorded before they are sent.
+    `create table keeper.redemptions (
+      id int primary key generated always as identity,
+      pulls jsonb not null,
+      state text not null,
+      error jsonb,
+      tx text,
+      block int,
+      created_at timestamptz not null default now()
+    )`,
+  ],
 ]
 
 /**

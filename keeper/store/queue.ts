@@ -2,7 +2,7 @@ import type { JobWithMetadata } from 'pg-boss'
 import type { Database, Transact } from './database.ts'
 
 /** What a job is about: a partition's key or a question's id. */
-export const QUEUES = ['partition', 'answer'] as const
+export const QUEUES = ['partition', 'answer', 'duty', 'redeem'] as const
 export type QueueName = (typeof QUEUES)[number]
 
 /** A run of a job. `isRetry` says that the work failed before. */

@@ -58,6 +58,8 @@ export type ChainOptions = {
   port?: number
   /** Further command-line arguments of anvil. */
   args?: string[]
+  /** Deploy the oracles too. */
+  withOracles?: boolean
   /** Take an existing deployment (of a chain that is loaded from a file) instead of deploying. */
   deployment?: LocalDeployment
 }
@@ -107,7 +109,8 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
       publicClient,
       testClient: createTestClient({ ...common, mode: 'anvil' }),
       wallet,
-      deployment: options.deployment ?? (await deploy(publicClient, wallet(8))),
+      deployment:
+        options.deployment ?? (await deploy(publicClient, wallet(8), options.withOracles === true)),
       stop,
     }
   } catch (error) {
@@ -142,6 +145,7 @@ async function listening(stdout: NodeJS.ReadableStream, exited: Promise<void>): 
 async function deploy(
   publicClient: PublicClient<HttpTransport, Chain>,
   deployer: LocalWallet,
+  withOracles: boolean,
 ): Promise<LocalDeployment> {
   const create = async (name: string, source: string, args: readonly unknown[]) => {
     const { abi, bytecode } = await artifact(name, source)
@@ -154,6 +158,16 @@ async function deploy(
   const multiverse = await create('Multiverse', 'Multiverse.sol', [])
   const worlds = await create('Worlds', 'Worlds.sol', [multiverse.address])
   const token = await create('TestToken', 'mocks/TestToken.sol', ['Multiverse Dollar', 'mUSD', 18])
+  const oracle = async (name: string) =>
+    (await create(name, `oracles/${name}.sol`, [multiverse.address])).address
+  const oracles = withOracles
+    ? {
+        optimisticOracle: await oracle('OptimisticOracle'),
+        committeeOracle: await oracle('CommitteeOracle'),
+        realityOracle: await oracle('RealityOracle'),
+        priceOracle: await oracle('PriceOracle'),
+      }
+    : {}
   return {
     version: 1,
     chainId: await publicClient.getChainId(),
@@ -161,6 +175,7 @@ async function deploy(
       multiverse: multiverse.address,
       worlds: worlds.address,
       token: token.address,
+      ...oracles,
     },
     startBlock: Number(multiverse.blockNumber),
     startBlockHash: multiverse.blockHash,

@@ -51,6 +51,13 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     stopMs: 9_000,
     isDryRun: false,
     isOneShot: false,
+    duties: {
+      duties: new Set(['settle', 'expire']),
+      stakes: new Map(),
+      peers: [],
+      prices: new Map(),
+      redeemGasPercent: 5,
+    },
     logLevel: 'info',
   })
 })
@@ -162,4 +169,30 @@ test('takes endpoints, limits and calls of transactions', () => {
   })
   for (const part of ['KEEPER_RPC_URLS=', 'KEEPER_MAX_FEE_GWEI=0x10', 'calls such as'])
     expect(message).toContain(part)
+})
+
+test('puts nothing at stake, and redeems nothing, without being told how much', () => {
+  const token = `0x${'AB'.repeat(20)}`
+  const { duties } = loadConfig({
+    ...good,
+    KEEPER_DUTIES: 'propose, redeem',
+    KEEPER_STAKES: `${token}:1000`,
+    KEEPER_REDEEM_PRICES: `${token}:0.0005`,
+  })
+  expect([...duties.duties]).toEqual(['propose', 'redeem'])
+  expect([...duties.stakes.values()]).toEqual([1_000n])
+  expect([...duties.prices.values()]).toEqual([5n * 10n ** 14n])
+  expect(loadConfig({ ...good, KEEPER_DUTIES: 'none' }).duties.duties.size).toBe(0)
+  const message = problem({ ...good, KEEPER_DUTIES: 'propose,redeem' })
+  expect(message).toContain('KEEPER_STAKES: propose needs')
+  expect(message).toContain('KEEPER_REDEEM_PRICES: redeem needs')
+  for (const [key, value] of [
+    ['KEEPER_DUTIES', 'guess'],
+    ['KEEPER_STAKES', `${token}:1.5`],
+    ['KEEPER_STAKES', '1000'],
+    ['KEEPER_PEERS', 'ftp://peer'],
+    ['KEEPER_REDEEM_PRICES', `${token}:-1`],
+    ['KEEPER_REDEEM_GAS_PERCENT', '101'],
+  ] as const)
+    expect(problem({ ...good, [key]: value })).toContain(`${key}=${value}: `)
 })

@@ -44,6 +44,8 @@ beforeAll(async () => {
   keeper = await startTestKeeper(chain, dataDir, {
     KEEPER_WORLD_TIME_MS: '2000',
     KEEPER_WORLD_MEMORY_MB: '8',
+    // What it does for others' oracles, and records of time, is in duties.test.ts.
+    KEEPER_DUTIES: 'none',
   })
 })
 afterAll(async () => {

@@ -86,7 +86,13 @@ export type Asked = { question: Hex; json: string; terms: QuestionTerms }
 export async function askQuestion(
   chain: LocalChain,
   asked: Spec,
-  options: { uri?: string; deadlineInS?: number; specHash?: Hex; oracle?: Hex } = {},
+  options: {
+    uri?: string
+    deadlineInS?: number
+    specHash?: Hex
+    oracle?: Hex
+    termsHash?: Hex
+  } = {},
 ): Promise<Asked> {
   const json = JSON.stringify(asked)
   const { specHash } = parseSpec(json)
@@ -97,7 +103,7 @@ export async function askQuestion(
     // Distinct, so that equal specs make distinct questions.
     deadline: timestamp + BigInt(options.deadlineInS ?? 100_000) + BigInt(++questions),
     specHash: options.specHash ?? specHash,
-    termsHash: zeroHash,
+    termsHash: options.termsHash ?? zeroHash,
   }
   const { multiverse } = chain.deployment.addresses
   await ask(chain.wallet(USER), { multiverse, ...terms, uri: options.uri ?? specDataUri(json) })
