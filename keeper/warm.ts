@@ -75,7 +75,7 @@ export function createWarmWorlds(
     const at = fits ? ready.findIndex((each) => each.seed === seed) : -1
     const [taken] = at < 0 ? [] : ready.splice(at, 1)
     const instance = taken
-      ? { ...taken.instance, bootMs: performance.now() - begun }
+      ? { ...taken.instance, bootMs: performance.now() - begun, isWarm: true as const }
       : await provider.create(options)
     if (taken && key !== undefined) handedOut.set(key, instance)
     onCreated(taken ? 'warm' : 'cold', performance.now() - begun)

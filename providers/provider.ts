@@ -133,6 +133,8 @@ export type Instance = {
   snapshotId: string | null
   /** From the call to the instance being ready, milliseconds. */
   bootMs: number
+  /** Whether it had been made before it was asked for; absent is no. */
+  isWarm?: true
 }
 
 export type Snapshot = {

@@ -67,6 +67,8 @@ const events = [
     memoryMib: z.number().nullable(),
     vcpuCount: z.int().nullable(),
     bootTimeMs: z.number().nonnegative(),
+    /** A warm world had been made before it was asked for; absent where that is not told. */
+    start: z.enum(['cold', 'warm']).optional(),
   }),
   z.strictObject({
     kind: z.literal('world.snapshotted'),

@@ -4,6 +4,7 @@ import { measure, type Measured } from '../worlds/measure.ts'
 import { measureBoot, measureReady } from '../worlds/microvm.ts'
 import { matrix, rowsOf } from '../worlds/table.ts'
 import { measureVerses } from '../worlds/verses.ts'
+import { measureWarm } from '../worlds/warm.ts'
 
 export const bench: Bench = {
   name: 'worlds',
@@ -25,6 +26,7 @@ export const bench: Bench = {
       const measured = await measure(backend, note)
       all.push(measured)
       rows.push(...rowsOf(measured, backend))
+      if (backend.bootsSlowly) rows.push(await measureWarm(backend, note))
       if (backend.id === 'quickjs') rows.push(...(await measureVerses(note)))
       if (backend.id === 'microvm')
         rows.push(await measureBoot(note), ...(await measureReady(note)))

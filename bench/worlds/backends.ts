@@ -18,6 +18,8 @@ export type Backend = {
   work: string
   /** Runs of each operation that count. */
   repetitions: number
+  /** Whether a keeper has new worlds kept ready. */
+  bootsSlowly: boolean
   /** Branches that live at a time when memory is measured. */
   crowd: number
   /** What issue 5 asks of it, milliseconds, on two cores. */
@@ -57,6 +59,7 @@ export const BACKENDS: readonly Backend[] = [
     count: 'globalThis.n = (globalThis.n ?? 0) + 1',
     work: 'for (let i = 0; i < 100_000; i++) globalThis.s = (globalThis.s ?? 0) + i; s',
     repetitions: 60,
+    bootsSlowly: false,
     crowd: 1_000,
     targets: { snapshot: 8, branch: 0.7, 'branch 3': 2, 'push-down': 25, 'verify / execute': 2 },
   },
@@ -67,6 +70,7 @@ export const BACKENDS: readonly Backend[] = [
     count: counting(1),
     work: counting(20),
     repetitions: 10,
+    bootsSlowly: false,
     crowd: 8,
     targets: {},
   },
@@ -80,6 +84,7 @@ export const BACKENDS: readonly Backend[] = [
     count: 'n = globals().get("n", 0) + 1\nn',
     work: 's = 0\nfor i in range(1_000_000): s += i\ns',
     repetitions: 10,
+    bootsSlowly: true,
     crowd: 8,
     targets: { 'push-down': 700 },
   },
@@ -93,6 +98,7 @@ export const BACKENDS: readonly Backend[] = [
     count: 'globalThis.n = (globalThis.n ?? 0) + 1',
     work: 'for (let i = 0; i < 100_000; i++) globalThis.s = (globalThis.s ?? 0) + i; s',
     repetitions: 10,
+    bootsSlowly: true,
     crowd: 64,
     targets: {
       snapshot: 120,

@@ -5,6 +5,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { closedFormOptimum } from '../../cli/scenario/checks.ts'
 import { pigouSpec } from '../../cli/scenario/spec.ts'
 import type { Summary } from '../../cli/scenario/summary.ts'
+import { createWarmWorlds } from '../../keeper/warm.ts'
+import { createGvisorProvider } from '../../providers/gvisor/provider.ts'
+import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
+import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { lastJson, multiverse } from '../cli/harness.ts'
 import { describeWithEngine, findGvisor, findMicrovm } from '../helpers/engines.ts'
 import { costsInQuickjs } from '../providers/verses.ts'
@@ -62,14 +66,50 @@ async function cameTo(provider: string) {
   }
 }
 
-describeWithEngine('demo in gVisor', await findGvisor(), () => {
-  test('comes to the same costs and winner as in QuickJS', async () => {
+/** Worlds that are made before they are asked for, and one that is made when it is. */
+async function handsOutReadyWorlds(raw: WorldRuntimeProvider) {
+  const starts: ['cold' | 'warm', number][] = []
+  const pool = createWarmWorlds(raw, {
+    size: 1,
+    component: 'keeper',
+    onCreated: (start, ms) => void starts.push([start, ms]),
+    onError: (error) => expect.fail(String(error)),
+  })
+  const { provider } = pool
+  await raw.init({ dataDir: place })
+  await raw.receiveLinkConfig({ source: 'keeper', target: raw.id, name: 'default', config: {} })
+  try {
+    const create = () => provider.create({ seed: 7n, component: 'keeper' })
+    const first = await create()
+    // One more is made ready in the background.
+    await expect.poll(async () => (await raw.list()).length, { timeout: 60_000 }).toBe(2)
+    const second = await create()
+    expect([first.isWarm, second.isWarm]).toEqual([undefined, true])
+    const runs = [first, second].map(({ id }) => provider.execute(id, '#!/bin/sh\necho 7 >&3'))
+    expect((await Promise.all(runs)).map((run) => run.value)).toEqual([7, 7])
+    expect(starts.map(([start]) => start)).toEqual(['cold', 'warm'])
+    return { cold: starts[0]![1], warm: starts[1]![1] }
+  } finally {
+    await provider.shutdown()
+  }
+}
+
+describeWithEngine('gVisor', await findGvisor(), () => {
+  test('a demo comes to the same costs and winner as in QuickJS', async () => {
     expect(await cameTo('gvisor')).toEqual(await sameAsQuickjs('gvisor'))
+  })
+  test('worlds are kept ready', async () => {
+    const { cold, warm } = await handsOutReadyWorlds(createGvisorProvider())
+    expect(warm).toBeLessThan(cold / 4)
   })
 })
 
-describeWithEngine('demo in microVMs', await findMicrovm(), () => {
-  test('comes to the same costs and winner as in QuickJS', async () => {
+describeWithEngine('microVMs', await findMicrovm(), () => {
+  test('a demo comes to the same costs and winner as in QuickJS', async () => {
     expect(await cameTo('microvm')).toEqual(await sameAsQuickjs('microvm'))
+  })
+  test('worlds are kept ready', async () => {
+    const { cold, warm } = await handsOutReadyWorlds(createMicrovmProvider())
+    expect(warm).toBeLessThan(cold / 4)
   })
 })

@@ -45,12 +45,14 @@ test('hands out what is ready, replaces it, and tells warm from cold', async () 
   // What nobody asked for yet is nobody's world.
   expect(await provider.list()).toEqual([])
   const first = await provider.create({ seed: 7n, component, key: 'a' })
+  expect(first.isWarm).toBe(true)
   expect((await provider.create({ seed: 7n, component, key: 'a' })).id).toBe(first.id)
   await expect.poll(count).toBe(3)
   expect((await provider.list()).map(({ id }) => id)).toEqual([first.id])
 
   // A world is its seed: one of another cannot stand in for it. From then on those are kept.
   const other = await provider.create({ seed: 8n, component })
+  expect(other.isWarm).toBeUndefined()
   const { value: drawn } = await provider.execute(other.id, 'Math.random()')
   const cold = await raw.create({ seed: 8n })
   expect((await raw.execute(cold.id, 'Math.random()')).value).toBe(drawn)

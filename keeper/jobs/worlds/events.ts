@@ -5,7 +5,7 @@ import type { LiveWorld } from './living.ts'
 /** The journal's event of a world that is there. */
 export function created(
   { entityId, verseId, name }: Pick<LiveWorld, 'entityId' | 'verseId' | 'name'>,
-  { providerId, snapshotId, bootMs }: Instance,
+  { providerId, snapshotId, bootMs, isWarm }: Instance,
   entityType: 'sandbox' | 'verse',
   parentId: string | null,
   trit: -1 | 0 | 1 | null,
@@ -23,6 +23,7 @@ export function created(
     memoryMib: null,
     vcpuCount: null,
     bootTimeMs: bootMs,
+    start: isWarm === true ? 'warm' : 'cold',
   }
 }
 
