@@ -27,6 +27,28 @@ export const parameterSchema = z
   .strictObject({ name: z.string().min(1).max(64), low: z.number(), high: z.number() })
   .refine(({ low, high }) => low < high, 'low must be below high')
 
+/** How an optimiser trains (group-relative policy optimisation); what is absent is as in its defaults. */
+export const trainingSchema = z
+  .strictObject({
+    /** Updates of the policy, each by one group of rollouts. */
+    groups: z.int().min(1).max(10_000),
+    /** Rollouts in a group. */
+    groupSize: z.int().min(2).max(1_024),
+    /** A group is played by a policy that is at most this many updates old. */
+    staleness: z.int().min(0).max(16),
+    /** Steps of the policy on one group. */
+    epochs: z.int().min(1).max(64),
+    /** Length of a step, in deviations of the policy. */
+    rate: z.number().positive().max(1),
+    /** A rollout counts no more once its probability has changed by this share in its favour. */
+    clip: z.number().positive().max(10),
+    /** Weight of the divergence from the policy that training begins with. */
+    kl: z.number().nonnegative().max(10),
+    /** Deviation that training begins with, as a share of a parameter's range. */
+    deviation: z.number().positive().max(1),
+  })
+  .partial()
+
 const outcomeSource = z.discriminatedUnion('source', [
   z.strictObject({ source: z.literal('pipeline') }),
   z.strictObject({ source: z.literal('manual') }),
@@ -70,6 +92,8 @@ export const specSchema = z
     program: z.string().min(1),
     /** Numbers that an optimiser may choose in place of a strategy; the program finds them in `input.parameters`. */
     parameters: z.array(parameterSchema).min(1).max(16).optional(),
+    /** How those are looked for. `seed` draws the rollouts; the spec's own when absent. */
+    training: trainingSchema.safeExtend({ seed: z.int().nonnegative().optional() }).optional(),
     needs: z.strictObject({ parallel: z.boolean(), optimize: z.boolean(), verify: z.boolean() }),
     /** Where the answer comes from. */
     outcome: outcomeSource,

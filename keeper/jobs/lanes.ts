@@ -50,9 +50,11 @@ export type LanesOptions = {
 
 export function createLanes({ providers, worlds, write, log }: LanesOptions): Lanes {
   async function cast(record: PartitionRecord, spec: Spec): Promise<StepOutputs['plan']> {
-    const { language = 'javascript', needs, parameters } = spec
+    const { language = 'javascript', needs, parameters, training } = spec
     if (needs.optimize && parameters === undefined)
       throw unmet('the spec asks to optimise, and names no parameters to choose')
+    if (training !== undefined && !needs.optimize)
+      throw unmet('the spec says how to train, and does not ask to optimise')
     const parent = await worlds.generatorOfParent(record)
     const candidates = parent === null ? providers.ids : [parent]
     const able = (id: string) => {
@@ -110,6 +112,7 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
     const { record, spec } = executed
     const { name, strategy, trit } = spec.verses[lane.outcome]!
     const { language, program, seed, parameters = [] } = spec
+    const { seed: drawnFrom = seed, ...training } = spec.training ?? {}
     const verseId = verseOf(record, lane)
     return worlds.withSplit(executed, async (snapshotId) => {
       const grpo = await providers.optimizer(
@@ -123,7 +126,12 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
             providerId: optimizer,
             operation: 'optimize',
             verseId,
-            input: { snapshotId, seed, parameters: parameters.map((each) => ({ ...each })) },
+            input: {
+              snapshotId,
+              seed: drawnFrom,
+              parameters: parameters.map((each) => ({ ...each })),
+              training: { ...training } as JsonRecord,
+            },
           },
           write,
           () =>
@@ -133,7 +141,8 @@ export function createLanes({ providers, worlds, write, log }: LanesOptions): La
                 program: { ...(language ? { language } : {}), program, seed },
                 verse: { name, strategy, trit, outcome: lane.outcome },
                 parameters,
-                seed: String(seed),
+                training,
+                seed: String(drawnFrom),
               },
               { component: COMPONENT },
             ),

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
-import { parameterSchema, parseCost, programCode } from '../../sdk/spec.ts'
+import { parameterSchema, parseCost, programCode, trainingSchema } from '../../sdk/spec.ts'
 import { WAD } from '../../sdk/wev.ts'
 import type { WorldRuntimeProvider } from '../provider.ts'
 import { createWorkloads, type Working, type WorkOptions } from '../workload.ts'
-import { DEFAULT_TRAINING, type Lesson, train } from './train.ts'
+import { DEFAULT_TRAINING, type Lesson, train, type Training } from './train.ts'
 
 const task = z.strictObject({
   /** Where every rollout begins: a snapshot of a world in which the scenario's setup has run. */
@@ -23,23 +23,23 @@ const task = z.strictObject({
   }),
   parameters: z.array(parameterSchema).min(1).max(16),
   /** See `train.ts`. */
-  training: z
-    .strictObject({
-      groups: z.int().min(1).max(10_000).default(DEFAULT_TRAINING.groups),
-      groupSize: z.int().min(2).max(1_024).default(DEFAULT_TRAINING.groupSize),
-      staleness: z.int().min(0).max(16).default(DEFAULT_TRAINING.staleness),
-      epochs: z.int().min(1).max(64).default(DEFAULT_TRAINING.epochs),
-      rate: z.number().positive().max(1).default(DEFAULT_TRAINING.rate),
-      clip: z.number().positive().max(10).default(DEFAULT_TRAINING.clip),
-      kl: z.number().nonnegative().max(10).default(DEFAULT_TRAINING.kl),
-      deviation: z.number().positive().max(1).default(DEFAULT_TRAINING.deviation),
-    })
-    .prefault({}),
+  training: trainingSchema
+    .prefault({})
+    .transform((given): Omit<Training, 'seed'> => ({ ...DEFAULT_TRAINING, ...present(given) })),
   /** Unsigned 64-bit, decimal. The same seed trains the same policy in deterministic worlds. */
   seed: z.string().regex(/^\d{1,20}$/),
   /** Wall time of one rollout, milliseconds. */
   timeMs: z.number().positive().optional(),
 })
+
+/** Without what is undefined: that must not take a default's place. */
+function present<values extends object>(
+  values: values,
+): { [name in keyof values]?: Exclude<values[name], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [name in keyof values]?: Exclude<values[name], undefined>
+  }
+}
 
 /** What is to be made cheap, and where. */
 export type Optimization = z.input<typeof task>
@@ -66,6 +66,7 @@ export type Optimizer = Working<'optimize', Optimization, Optimized>
 /** What of a program's failure is its own fault: the rollout is worth nothing, and training goes on. */
 const FAULTS = [
   'PROGRAM_ERROR',
+  'FUNCTION_NOT_LINKED',
   'EXECUTION_TIMEOUT',
   'OUT_OF_MEMORY',
   'RESULT_INVALID',

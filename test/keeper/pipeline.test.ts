@@ -191,6 +191,7 @@ test('improves strategies where the spec asks for it, reports what they cost the
 test.each<[string, Partial<Spec>, string]>([
   ['a language that nobody here runs', { language: 'python' }, 'quickjs runs javascript'],
   ['to optimise nothing', { needs: ALL }, 'names no parameters'],
+  ['training without optimising', { training: { groups: 1 } }, 'does not ask to optimise'],
 ])(
   'a spec that asks for %s fails with one clear error, and leaves no world',
   async (_, changes, said) => {
@@ -208,9 +209,18 @@ test('a program that makes nothing of parameters fails its verse alone, where th
     program: `if (input.parameters && input.verse.trit === 1) throw 1
       return { cost: input.parameters ? 1 + input.parameters[0] : 5 }`,
     parameters: [{ name: 'x', low: 0, high: 1 }],
+    training: { groups: 30, groupSize: 6, rate: 0.5, clip: 0.3, kl: 0, staleness: 2, seed: 7 },
     needs: ALL,
   })
   const { question, partition } = await plain.partitioned(keeper, asked)
+  // It was trained as the spec says.
+  const [optimised] = (await invocations(keeper, partition.worlds[0]!.verseId)).filter(
+    ({ operation }) => operation === 'optimize',
+  )
+  expect(optimised).toMatchObject({
+    input: { seed: 7, training: { groups: 30, groupSize: 6, rate: 0.5, clip: 0.3 } },
+    output: { rollouts: 180 },
+  })
   expect(partition.worlds.map(({ error }) => error?.code ?? null)).toEqual([
     null,
     null,

@@ -360,7 +360,18 @@ describe('grpo', () => {
     const wrong: object[] = [
       { parameters: [] },
       { parameters: [{ name: 'x', low: 1, high: 1 }] },
-      { training: { groupSize: 1 } },
+      ...[
+        { groupSize: 1 },
+        { groups: 0 },
+        { clip: 0 },
+        { kl: -1 },
+        { rate: 0 },
+        { rate: 2 },
+        { epochs: 1.5 },
+        { staleness: 17 },
+        { deviation: 0 },
+        { patience: 1 },
+      ].map((training) => ({ training })),
       { seed: 'x' },
       { more: 1 },
     ]
