@@ -1,4 +1,5 @@
 import type { LocalAccount } from 'viem'
+import type { Patience } from '../providers/guard.ts'
 import { listProviders } from '../providers/registry.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
@@ -60,6 +61,8 @@ export type KeeperOptions = {
   log: Log
   /** Opens the providers that it is configured with; by default those of the registry. */
   open?: typeof openBackends
+  /** How long providers may leave it without an answer. */
+  patience?: Patience
   /** Where the registry looks for vendors' credentials; by default nowhere. */
   env?: Readonly<Record<string, string | undefined>>
   /** Stands between the keeper and its books: tests end it there. By default nothing does. */
@@ -166,6 +169,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const providers = await employ(providing.value, {
       write: journal.defer,
       known: listing.value,
+      patience: options.patience,
       verses,
       warmWorlds: config.warmWorlds,
       onCreated: (provider, start, ms) => metrics.created(provider, start, ms),

@@ -4,6 +4,7 @@ import type { Hex } from 'viem'
 import type { Optimizer } from '../providers/grpo/provider.ts'
 import { createGate } from '../providers/host/gate.ts'
 import { journalled } from '../providers/invocation.ts'
+import { guarded, type Patience } from '../providers/guard.ts'
 import type { Limits, WorldRuntimeProvider } from '../providers/provider.ts'
 import { createOptimizer, createProvider, createVerifier } from '../providers/registry.ts'
 import type { Verifier } from '../providers/replay/provider.ts'
@@ -112,6 +113,8 @@ export async function employ(
     verses: VerseIndex
     /** Worlds kept ready of each backend that boots slowly. */
     warmWorlds: number
+    /** With providers that do not answer. */
+    patience?: Patience | undefined
     onCreated: (providerId: string, start: 'cold' | 'warm', ms: number) => void
     onError: (error: unknown) => void
   },
@@ -120,7 +123,8 @@ export async function employ(
   const byId = new Map<string, WorldRuntimeProvider>()
   const pools: WarmWorlds[] = []
   for (const provider of raw) {
-    const told = journalled(provider, write, { verseOf: verses.of })
+    const careful = guarded(provider, limits, options.patience ?? PATIENT)
+    const told = journalled(careful, write, { verseOf: verses.of })
     const pool = createWarmWorlds(told, {
       size: BOOTS_SLOWLY.includes(provider.id) ? options.warmWorlds : 0,
       component: COMPONENT,
@@ -181,6 +185,9 @@ export async function employ(
     },
   }
 }
+
+/** Long beside what any provider takes: a call that is given up is done over. */
+const PATIENT: Patience = { answerMs: 120_000, runMs: 60_000 }
 
 /** A fresh world of the others is there within milliseconds. */
 const BOOTS_SLOWLY = ['gvisor', 'microvm']

@@ -219,7 +219,7 @@ export async function startTestKeeper(
   chain: LocalChain,
   dataDir: string,
   env: Record<string, string> = {},
-  options: Pick<KeeperOptions, 'open'> = {},
+  options: Pick<KeeperOptions, 'open' | 'patience'> = {},
 ): Promise<TestKeeper> {
   const fatal: string[] = []
   const whole = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env })
