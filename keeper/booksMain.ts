@@ -65,6 +65,7 @@ function booksOnly(): Service {
     partitions: absent,
     partition: absent,
     answer: absent,
+    reconcile: absent,
     status: absent,
     jobs: absent,
     job: absent,

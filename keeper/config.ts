@@ -47,6 +47,8 @@ export type Config = {
   tx: TxLimits
   /** What the key may call. */
   allowedCalls: readonly AllowedCall[]
+  /** Seconds between comparisons of chain, books and worlds. */
+  reconcileS: number
   /** Milliseconds that a stop may take before the process ends however far it is. */
   stopMs: number
   /** Do everything but send transactions: what would be sent is logged. */
@@ -151,6 +153,7 @@ export const settings = z.object({
     .transform(namesOf)
     .pipe(z.array(coins('ether', 'ether'))),
   KEEPER_ALLOWED_CALLS: z.string().transform(readAllowedCalls).optional(),
+  KEEPER_RECONCILE_SECONDS: whole('seconds', 1, 86_400).default(300),
   KEEPER_STOP_MS: whole('milliseconds', 100, 600_000).default(9_000),
   KEEPER_DRY_RUN: flag.default(false),
   KEEPER_ONE_SHOT: flag.default(false),
@@ -215,6 +218,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       balanceAlarms: data.KEEPER_BALANCE_ALARM_ETH,
     },
     allowedCalls: data.KEEPER_ALLOWED_CALLS ?? OWN_CALLS,
+    reconcileS: data.KEEPER_RECONCILE_SECONDS,
     stopMs: data.KEEPER_STOP_MS,
     isDryRun: data.KEEPER_DRY_RUN,
     isOneShot: data.KEEPER_ONE_SHOT,

@@ -11,6 +11,7 @@ import type { JournalPage } from '../sdk/journal.ts'
 import { JOB_STATES, TX_STATES } from '../sdk/keeperOutput.ts'
 import type { BooksApi } from './books.ts'
 import { errorFields, type Log } from './log.ts'
+import type { Reconciled } from './reconcile.ts'
 import type { PartitionView } from './views.ts'
 
 /** What the outside can ask of a keeper. Null or UNAVAILABLE while it is still starting. */
@@ -28,6 +29,8 @@ export type Service = Omit<BooksApi, 'status'> & {
   partitions: () => Promise<PartitionView[]>
   partition: (parent: Hex, question: Hex) => Promise<PartitionView | null>
   answer(question: Hex, outcome: number | string): Promise<{ question: Hex; outcome: number }>
+  /** Compares chain, books and worlds now. */
+  reconcile: () => Promise<Reconciled>
 }
 
 /** A listening server. */
@@ -143,6 +146,7 @@ export function controlApp(service: Service, log: Log): Hono {
       const { key } = await readBody(context, jobsBody)
       return context.json({ keys: await service[act](key) })
     })
+  app.post('/reconcile', async (context) => context.json(await service.reconcile()))
   app.get('/txs', async (context) =>
     context.json({ txs: await service.txs(parse(txsQuery, context.req.query())) }),
   )

@@ -9,8 +9,9 @@ import { oraclesOf } from '../sdk/terms.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { createBooks, openStores } from './books.ts'
 import { followChain } from './chain/follow.ts'
-import { createRpc } from './chain/rpc.ts'
+import { createRpc, getRangeLogs } from './chain/rpc.ts'
 import { verifyChain } from './chain/verify.ts'
+import { readFacts } from './chain/facts.ts'
 import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createJobs } from './jobs/jobs.ts'
@@ -25,6 +26,7 @@ import { createMetrics } from './metrics.ts'
 import { employ, openBackends } from './providers.ts'
 import { notReady, whenStarted } from './readiness.ts'
 import { requireFunds, requireKnown } from './refusals.ts'
+import { createReconciler, reconcileEvery } from './reconcile.ts'
 import { untilSettled } from './settle.ts'
 import { createSpecLoader } from './specs.ts'
 import type { AnswerStore } from './store/answers.ts'
@@ -33,6 +35,7 @@ import { openFolder, openServer } from './store/database.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
 import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
+import { createDiscrepancies } from './store/reconcile.ts'
 import { createSpecStore } from './store/specs.ts'
 import type { TxStore } from './store/txs.ts'
 import { createPolicy } from './tx/policy.ts'
@@ -274,6 +277,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       log,
     })
 
+    const firstBlock = Math.max(deployment.startBlock, config.startBlock ?? 0)
     const follower = followChain({
       rpc,
       deployment,
@@ -281,7 +285,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       window: await chain.window(),
       windowSize: WINDOW_SIZE,
       rangeSize: RANGE_SIZE,
-      startBlock: Math.max(deployment.startBlock, config.startBlock ?? 0),
+      startBlock: firstBlock,
       finality: config.finality,
       lagPatienceMs: isLocalChain(chainId) ? LOCAL_LAG_PATIENCE_MS : LAG_PATIENCE_MS,
       pollMs,
@@ -303,6 +307,20 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       return records.map((record) => partitionView(record, balances, names))
     }
 
+    const reconciler = createReconciler({
+      providers,
+      verses,
+      worlds,
+      chain,
+      books: createDiscrepancies({ db, queue, chainId, multiverse }),
+      startBlock: firstBlock,
+      readFacts: async (from, to) => {
+        const logs = await getRangeLogs(rpc, [multiverse, addresses.worlds], from, to)
+        return readFacts(logs, { multiverse, worlds: addresses.worlds, keeper: account.address })
+      },
+      metrics,
+      log,
+    })
     const books = createBooks(db, identity, stores, log)
     service = {
       ...books,
@@ -312,6 +330,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       answer: (question, outcome) => jobs.answers.give(question, outcome),
       verdicts: (question) => jobs.duties.verdicts(question),
       duties: () => duties.list(),
+      reconcile: () => reconciler.run(),
       worlds: async () => worlds.list(),
       partitions: async () => show(await partitions.list()),
       partition: async (parent, question) => {
@@ -348,9 +367,11 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       if (isStopping) return
       if (!isChecked) await check()
       await tend()
+      await reconciler.run({ isFirst: true })
       await jobs.start()
       await chain.wakeOpen()
       await jobs.wakeOpen()
+      open.push(reconcileEvery(config.reconcileS, reconciler, log).stop)
       providers.warm(BigInt(DEFAULT_SEED))
       log.info({ head: chain.view().head?.number, port: http.port }, 'keeper.ready')
     })

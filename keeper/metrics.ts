@@ -10,6 +10,8 @@ export type Metrics = {
   /** A new world was there after its partition waited so many milliseconds for it; a warm one had been made before. */
   created(provider: string, start: 'cold' | 'warm', ms: number): void
   transaction(state: string): void
+  /** A comparison of chain, books and worlds found so much of something. */
+  reconciled(what: string, count: number): void
   /** A partition is none that this keeper serves, by the code that says why. */
   declined(code: string): void
   /** All figures in Prometheus' text format. */
@@ -58,6 +60,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: 'keeper_transactions_total',
     help: 'Transactions by how they ended.',
     labelNames: ['state'],
+    registers,
+  })
+  const reconciled = new Counter({
+    name: 'keeper_reconciled_total',
+    help: 'What comparisons of chain, books and worlds found and put right.',
+    labelNames: ['what'],
     registers,
   })
   const declined = new Counter({
@@ -113,6 +121,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     reported: (blockToReportMs) => reports.observe(blockToReportMs / 1_000),
     created: (provider, start, ms) => creations.observe({ provider, start }, ms / 1_000),
     transaction: (state) => transactions.inc({ state }),
+    reconciled: (what, count) => reconciled.inc({ what }, count),
     declined: (code) => declined.inc({ code }),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -12,7 +12,7 @@ import { LOCAL_ROLES } from '../providers/select.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
 import { COMPONENT, introduce, type KnownProvider } from './introductions.ts'
-import type { VerseIndex } from './jobs/verses.ts'
+import { belonging, type VerseIndex } from './jobs/verses.ts'
 import { beginningAt } from './origins.ts'
 import type { PlannedOrigin } from './store/partitions.ts'
 import { createWarmWorlds, type WarmWorlds } from './warm.ts'
@@ -169,7 +169,8 @@ export async function employ(
     optimizer: (worldsId, verse, origin) => {
       worlds(worldsId)
       const own = rawOf(worldsId)
-      const rollouts = journalled(own, write, { verseOf: () => verse })
+      const told = journalled(own, write, { verseOf: () => verse })
+      const rollouts = belonging(told, verses, verse)
       return openOptimizer(
         origin === undefined ? rollouts : beginningAt(rollouts, own, urlOfChain(), origin),
       )

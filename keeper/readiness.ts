@@ -38,6 +38,7 @@ export function whenStarted(current: () => Service | null): Service {
     job: async (key) => started().job(key),
     retry: async (key) => started().retry(key),
     drop: async (key) => started().drop(key),
+    reconcile: async () => started().reconcile(),
     txs: async (filter) => started().txs(filter),
   }
 }

@@ -122,3 +122,15 @@ export const keeperTxsOutput = z.strictObject({
     }),
   ),
 })
+
+/** `keeper reconcile`: what was found, and put right. */
+export const keeperReconcileOutput = z.strictObject({
+  /** Instances at a provider that were nobody's. */
+  orphans: count,
+  /** Partitions that ended and still had worlds. */
+  released: count,
+  /** Open work without a job. */
+  forgotten: count,
+  /** Facts of the chain that the books lacked. */
+  missing: count,
+})

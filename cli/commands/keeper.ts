@@ -8,6 +8,7 @@ import {
   type JobsOptions,
   keeperDropVerb,
   keeperJobsVerb,
+  keeperReconcileVerb,
   keeperRetryVerb,
   keeperStatusVerb,
   keeperTxsVerb,
@@ -79,6 +80,16 @@ export function registerKeeperCommands({ program, verb, finish }: Registry): voi
   verb('worlds', "list the worlds that live in the keeper's process", keeper)
     .addHelpText('after', examples(['keeper worlds', 'with their instances at the provider']))
     .action(async (options: CommonOptions) => finish(await keeperWorldsVerb(options), options))
+
+  verb('reconcile', 'compare chain, jobs and worlds now, and put right what differs', keeper)
+    .addHelpText(
+      'after',
+      examples([
+        'keeper reconcile',
+        "an instance that is nobody's is destroyed when it is found a second time",
+      ]),
+    )
+    .action(async (options: CommonOptions) => finish(await keeperReconcileVerb(options), options))
 
   verb('txs', 'list the transactions that the keeper signed, newest first', keeper)
     .addOption(new Option('--state <state>', 'only those').choices(TX_STATES))

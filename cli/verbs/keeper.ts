@@ -5,6 +5,7 @@ import {
   keeperJobOutput,
   keeperJobsOutput,
   keeperKeysOutput,
+  keeperReconcileOutput,
   keeperStatusOutput,
   keeperTxsOutput,
   keeperWorldsOutput,
@@ -185,6 +186,21 @@ export async function keeperTxsVerb(options: TxsOptions): Promise<Result> {
 /** A purpose whose ids are cut. */
 function shortened(purpose: string): string {
   return purpose.replace(/0x[0-9a-f]{64}/, (word) => short(word as Hex))
+}
+
+/** Has the keeper compare chain, books and worlds now. */
+export async function keeperReconcileVerb(options: CommonOptions): Promise<Result> {
+  const found = keeperReconcileOutput.parse(await ask(options, 'POST', '/reconcile', {}))
+  const { orphans, released, forgotten, missing } = found
+  return {
+    json: found,
+    text: table([
+      ['orphaned worlds destroyed', `${orphans}`],
+      ['ended partitions let go of', `${released}`],
+      ['forgotten jobs taken up', `${forgotten}`],
+      ['missed facts written down', `${missing}`],
+    ]),
+  }
 }
 
 function counted(counts: readonly { state: string; count: number }[]): string {

@@ -219,7 +219,7 @@ export async function startTestKeeper(
   chain: LocalChain,
   dataDir: string,
   env: Record<string, string> = {},
-  options: Pick<KeeperOptions, 'open' | 'patience'> = {},
+  options: Pick<KeeperOptions, 'open' | 'patience' | 'through'> = {},
 ): Promise<TestKeeper> {
   const fatal: string[] = []
   const whole = keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'silent', ...env })

@@ -1,0 +1,161 @@
+import type { Hex } from 'viem'
+import type { Fact } from './chain/facts.ts'
+import type { VerseIndex } from './jobs/verses.ts'
+import type { Worlds } from './jobs/worlds/worlds.ts'
+import { errorFields, type Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import type { Providers } from './providers.ts'
+import type { ChainStore } from './store/chain.ts'
+import type { Discrepancies } from './store/reconcile.ts'
+
+/** What a comparison found, and put right. */
+export type Reconciled = {
+  /** Instances at a provider that are nobody's, destroyed. */
+  orphans: number
+  /** Partitions that ended and still had worlds, let go of. */
+  released: number
+  /** Open work without a job, taken up. */
+  forgotten: number
+  /** Facts of the chain that the books lacked, written down. */
+  missing: number
+}
+
+/** Compares chain, books and worlds, and puts right what differs. */
+export type Reconciler = {
+  /** One comparison at a time. The first one, before any work begins, looks at worlds alone: all open work is woken then. */
+  run: (options?: { isFirst?: boolean }) => Promise<Reconciled>
+}
+
+/** Blocks of history that are looked at again each time, beside the newest ones. */
+const HISTORY_SIZE = 2_000
+/** The newest blocks that are looked at again. */
+const RECENT_SIZE = 128
+
+export function createReconciler(options: {
+  providers: Pick<Providers, 'ids' | 'worlds'>
+  verses: VerseIndex
+  worlds: Pick<Worlds, 'list' | 'release'>
+  chain: ChainStore
+  books: Discrepancies
+  startBlock: number
+  /** The facts in a range of blocks, both ends included. */
+  readFacts: (from: number, to: number) => Promise<Fact[]>
+  metrics: Pick<Metrics, 'reconciled'>
+  log: Log
+}): Reconciler {
+  const { providers, verses, worlds, chain, books, startBlock, metrics, log } = options
+  /** Instances that nobody knew the last time: one that is just being made is known the next time. */
+  let suspects = new Set<string>()
+  let running: Promise<Reconciled> | null = null
+  /** The history before it was looked at. */
+  let cursor = startBlock
+
+  async function compare(isFirst: boolean): Promise<Reconciled> {
+    const found = {
+      orphans: await destroyOrphans(),
+      released: await release(),
+      missing: isFirst ? 0 : await audit(),
+      forgotten: isFirst ? 0 : await wakeForgotten(),
+    }
+    const isQuiet = Object.values(found).every((count) => count === 0)
+    for (const [what, count] of Object.entries(found)) metrics.reconciled(what, count)
+    if (isQuiet) log.debug(found, 'books.reconciled')
+    else log.warn(found, 'books.reconciled')
+    return found
+  }
+
+  async function destroyOrphans(): Promise<number> {
+    const unknown = new Set<string>()
+    let count = 0
+    for (const id of providers.ids) {
+      const provider = providers.worlds(id)
+      for (const { id: instanceId } of await provider.list()) {
+        if (verses.has(instanceId)) continue
+        if (!suspects.has(instanceId)) {
+          unknown.add(instanceId)
+          continue
+        }
+        log.warn({ provider: id, instance: instanceId }, 'world.orphaned')
+        await provider.destroy(instanceId)
+        count++
+      }
+    }
+    suspects = unknown
+    return count
+  }
+
+  async function release(): Promise<number> {
+    const keys = [...new Set(worlds.list().map(({ partition }) => partition))]
+    const lifeless = await books.lifeless(keys)
+    for (const { key, isKnown } of lifeless) {
+      log.warn({ partition: key, isKnown }, 'partition.lifeless')
+      if (!isKnown) await worlds.release(key)
+    }
+    const known = lifeless.filter(({ isKnown }) => isKnown).map(({ key }): Hex => key)
+    if (known.length > 0) await books.wake(known)
+    return lifeless.length
+  }
+
+  /** Reads the newest settled blocks again, and a part of the history, in turn all of it. */
+  async function audit(): Promise<number> {
+    const { deep } = chain.view()
+    if (deep < startBlock) return 0
+    const recent = Math.max(startBlock, deep - RECENT_SIZE + 1)
+    let count = await writeMissing(recent, deep)
+    if (cursor < recent) {
+      const to = Math.min(recent - 1, cursor + HISTORY_SIZE - 1)
+      count += await writeMissing(cursor, to)
+      cursor = to + 1
+    } else cursor = startBlock
+    return count
+  }
+
+  async function writeMissing(from: number, to: number): Promise<number> {
+    const missing = await books.missing(await options.readFacts(from, to))
+    if (missing.length === 0) return 0
+    for (const { kind, at } of missing) log.warn({ fact: kind, ...at }, 'fact.missed')
+    await chain.apply({ kind: 'history', facts: missing })
+    return missing.length
+  }
+
+  function wakeForgotten(): Promise<number> {
+    const { head, deep, deepTime } = chain.view()
+    return books.wakeForgotten({ head: head?.number ?? -1, deep, deepTime })
+  }
+
+  return {
+    run({ isFirst = false } = {}) {
+      running ??= compare(isFirst).finally(() => (running = null))
+      return running
+    },
+  }
+}
+
+/** What was there before the start is looked at again so soon, seconds. */
+const SECOND_LOOK_S = 30
+
+/** Runs it every so many seconds until it is stopped. A comparison that fails is followed by the next. */
+export function reconcileEvery(
+  seconds: number,
+  { run }: Reconciler,
+  log: Log,
+): { stop: () => Promise<void> } {
+  let timer: NodeJS.Timeout
+  let isStopped = false
+  const schedule = (afterS: number) => {
+    timer = setTimeout(() => {
+      run()
+        .catch((error: unknown) => log.warn(errorFields(error), 'reconcile.failed'))
+        .finally(() => {
+          if (!isStopped) schedule(seconds)
+        })
+    }, afterS * 1_000)
+  }
+  schedule(Math.min(seconds, SECOND_LOOK_S))
+  return {
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+    },
+  }
+}
