@@ -7,6 +7,7 @@ import { SUPERVISED } from '../sdk/node/lifecycle.ts'
 import { type AllowedCall, OWN_CALLS, parseAllowedCall } from './tx/policy.ts'
 import type { TxLimits } from './tx/send.ts'
 import { dutyConfig, type DutyConfig, dutyProblems, dutySettings } from './oracles/settings.ts'
+import type { ProviderLimits } from './limits.ts'
 
 /** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
@@ -32,6 +33,8 @@ export type Config = {
   providers: readonly string[]
   /** New worlds kept ready of each backend that boots slowly. */
   warmWorlds: number
+  /** What each provider may be asked for, by its name. */
+  providerLimits: ReadonlyMap<string, ProviderLimits>
   /** Milliseconds that one run of code in a world may take. */
   worldTimeMs: number
   /** Megabytes that a world may use. */
@@ -119,6 +122,31 @@ function checkProviders(names: readonly string[], context: z.RefinementCtx): voi
   context.addIssue({ code: 'custom', message })
 }
 
+/** A number for some providers: `gvisor=2,microvm=4`. */
+const perProvider = (what: string) =>
+  z.string().transform((text, context) => {
+    const pairs = namesOf(text).map((pair) => /^([a-z]+)=([1-9]\d{0,4})$/.exec(pair))
+    const isRight = pairs.every((pair) => pair !== null && providerIds.includes(pair[1]!))
+    if (!isRight) {
+      const message = `${what} of providers, such as gvisor=2,quickjs=8, of ${providerIds.join(', ')}`
+      context.addIssue({ code: 'custom', message })
+      return z.NEVER
+    }
+    return new Map(pairs.map((pair) => [pair![1]!, Number(pair![2])]))
+  })
+
+function limitsOf(
+  concurrency: ReadonlyMap<string, number> = new Map(),
+  rate: ReadonlyMap<string, number> = new Map(),
+): ReadonlyMap<string, ProviderLimits> {
+  return new Map(
+    [...new Set([...concurrency.keys(), ...rate.keys()])].map((id) => [
+      id,
+      { concurrency: concurrency.get(id) ?? null, perMinute: rate.get(id) ?? null },
+    ]),
+  )
+}
+
 const flag = z.literal(['0', '1'], 'must be 0 or 1').transform((value) => value === '1')
 
 /** The settings by their variables. */
@@ -136,6 +164,8 @@ export const settings = z.object({
   KEEPER_DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
   KEEPER_CONCURRENCY: whole('a number of partitions', 1, 256).default(8),
   KEEPER_PROVIDERS: z.string().default('quickjs').transform(namesOf).superRefine(checkProviders),
+  KEEPER_PROVIDER_CONCURRENCY: perProvider('calls at the same time').optional(),
+  KEEPER_PROVIDER_RATE: perProvider('calls a minute').optional(),
   KEEPER_WARM_WORLDS: whole('a number of worlds', 0, 64).default(1),
   KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(10_000),
   KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
@@ -201,6 +231,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     databaseUrl: data.KEEPER_DATABASE_URL ?? null,
     concurrency: data.KEEPER_CONCURRENCY,
     providers: data.KEEPER_PROVIDERS,
+    providerLimits: limitsOf(data.KEEPER_PROVIDER_CONCURRENCY, data.KEEPER_PROVIDER_RATE),
     warmWorlds: data.KEEPER_WARM_WORLDS,
     worldTimeMs: data.KEEPER_WORLD_TIME_MS,
     worldMemoryMb: data.KEEPER_WORLD_MEMORY_MB,

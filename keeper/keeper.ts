@@ -3,6 +3,7 @@ import type { Patience } from '../providers/guard.ts'
 import { listProviders } from '../providers/registry.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
+import type { JournalEvent } from '../sdk/journal.ts'
 import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { oraclesOf } from '../sdk/terms.ts'
@@ -169,9 +170,14 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const { journal, queue } = stores
     open.push(() => journal.flush())
     const verses = createVerseIndex()
+    const told = (event: JournalEvent) => {
+      if (event.kind === 'provider.invoked') metrics.invoked(event)
+      journal.defer(event)
+    }
     const providers = await employ(providing.value, {
-      write: journal.defer,
+      write: told,
       known: listing.value,
+      providerLimits: config.providerLimits,
       patience: options.patience,
       verses,
       warmWorlds: config.warmWorlds,
@@ -214,13 +220,18 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       ensureExecuted: (key) => pipeline.ensureExecuted(key),
       log,
     })
-    const lanes = createLanes({ providers, worlds, write: journal.defer, log })
+    const lanes = createLanes({ providers, worlds, write: told, log })
     const metrics = createMetrics({
       headBlock: () => chain.view().head?.number ?? null,
       headTime: () => chain.view().head?.timestamp ?? null,
       partitions: () => partitions.counts(),
       jobs: () => queue.counts(),
       liveWorlds: () => worlds.list().length,
+      lag: () => {
+        const { newest } = follower.state()
+        return newest === null ? null : Math.max(0, newest - (chain.view().head?.number ?? 0))
+      },
+      deadLetters: () => stores.failures.dead(),
       transactions: () => txs.counts(),
       account: () => sender.conditions(),
     })

@@ -1,5 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { JournalEvent } from '../sdk/journal.ts'
 import { formatEther } from 'viem'
+
+type Call = Extract<JournalEvent, { kind: 'provider.invoked' }>
 
 /** Figures of the keeper for Prometheus. */
 export type Metrics = {
@@ -10,6 +13,8 @@ export type Metrics = {
   /** A new world was there after its partition waited so many milliseconds for it; a warm one had been made before. */
   created(provider: string, start: 'cold' | 'warm', ms: number): void
   transaction(state: string): void
+  /** A provider was called: one row of the journal. */
+  invoked(call: Pick<Call, 'providerId' | 'operation' | 'latencyMs' | 'costUnits' | 'error'>): void
   /** A comparison of chain, books and worlds found so much of something. */
   reconciled(what: string, count: number): void
   /** A partition is none that this keeper serves, by the code that says why. */
@@ -26,6 +31,9 @@ export type MetricSources = {
   partitions(): Promise<{ state: string; count: number }[]>
   jobs(): Promise<{ queue: string; state: string; count: number }[]>
   liveWorlds(): number
+  /** Null before the endpoint has said anything. */
+  lag(): number | null
+  deadLetters(): Promise<number>
   transactions(): Promise<{ state: string; count: number }[]>
   /** What keeps transactions waiting, and the account's balance in wei. */
   account(): { waiting: object; balance: bigint | null }
@@ -60,6 +68,25 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: 'keeper_transactions_total',
     help: 'Transactions by how they ended.',
     labelNames: ['state'],
+    registers,
+  })
+  const calls = new Histogram({
+    name: 'keeper_provider_seconds',
+    help: 'What calls of providers took.',
+    labelNames: ['provider', 'operation'],
+    buckets: seconds,
+    registers,
+  })
+  const costs = new Counter({
+    name: 'keeper_provider_cost_total',
+    help: 'What calls of providers cost, core-seconds.',
+    labelNames: ['provider'],
+    registers,
+  })
+  const faults = new Counter({
+    name: 'keeper_provider_errors_total',
+    help: 'Calls of providers that failed, by code.',
+    labelNames: ['provider', 'code'],
     registers,
   })
   const reconciled = new Counter({
@@ -97,6 +124,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     const time = sources.headTime()
     all.set(time === null ? -1 : Date.now() / 1_000 - time)
   })
+  gauge('keeper_lag_blocks', 'Blocks that the endpoint has and are not taken in.', [], (all) => {
+    all.set(sources.lag() ?? -1)
+  })
+  gauge('keeper_dead_letters', 'Jobs that were given up on.', [], async (all) => {
+    all.set(await sources.deadLetters())
+  })
   gauge('keeper_live_worlds', 'Worlds that live in this process.', [], (all) => {
     all.set(sources.liveWorlds())
   })
@@ -121,6 +154,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     reported: (blockToReportMs) => reports.observe(blockToReportMs / 1_000),
     created: (provider, start, ms) => creations.observe({ provider, start }, ms / 1_000),
     transaction: (state) => transactions.inc({ state }),
+    invoked: ({ providerId: provider, operation, latencyMs, costUnits, error }) => {
+      calls.observe({ provider, operation }, latencyMs / 1_000)
+      costs.inc({ provider }, costUnits)
+      if (error !== null) faults.inc({ provider, code: error.code })
+    },
     reconciled: (what, count) => reconciled.inc({ what }, count),
     declined: (code) => declined.inc({ code }),
     text: () => registry.metrics(),

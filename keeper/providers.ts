@@ -12,6 +12,7 @@ import { LOCAL_ROLES } from '../providers/select.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
 import { COMPONENT, introduce, type KnownProvider } from './introductions.ts'
+import { createLimiter, limited, type ProviderLimits } from './limits.ts'
 import { belonging, type VerseIndex } from './jobs/verses.ts'
 import { beginningAt } from './origins.ts'
 import type { PlannedOrigin } from './store/partitions.ts'
@@ -113,6 +114,8 @@ export async function employ(
     verses: VerseIndex
     /** Worlds kept ready of each backend that boots slowly. */
     warmWorlds: number
+    /** What each may be asked for, by its name. */
+    providerLimits?: ReadonlyMap<string, ProviderLimits>
     /** With providers that do not answer. */
     patience?: Patience | undefined
     onCreated: (providerId: string, start: 'cold' | 'warm', ms: number) => void
@@ -120,12 +123,16 @@ export async function employ(
   },
 ): Promise<Providers> {
   const { write, verses } = options
+  const limiters = new Map(
+    raw.map(({ id }) => [id, createLimiter(options.providerLimits?.get(id) ?? UNLIMITED)]),
+  )
+  const limiterOf = (id: string) => limiters.get(id)!
   const byId = new Map<string, WorldRuntimeProvider>()
   const pools: WarmWorlds[] = []
   for (const provider of raw) {
     const careful = guarded(provider, limits, options.patience ?? PATIENT)
     const told = journalled(careful, write, { verseOf: verses.of })
-    const pool = createWarmWorlds(told, {
+    const pool = createWarmWorlds(limited(told, limiterOf(provider.id)), {
       size: BOOTS_SLOWLY.includes(provider.id) ? options.warmWorlds : 0,
       component: COMPONENT,
       onCreated: (start, ms) => options.onCreated(provider.id, start, ms),
@@ -170,7 +177,7 @@ export async function employ(
       worlds(worldsId)
       const own = rawOf(worldsId)
       const told = journalled(own, write, { verseOf: () => verse })
-      const rollouts = belonging(told, verses, verse)
+      const rollouts = limited(belonging(told, verses, verse), limiterOf(worldsId))
       return openOptimizer(
         origin === undefined ? rollouts : beginningAt(rollouts, own, urlOfChain(), origin),
       )
@@ -182,6 +189,7 @@ export async function employ(
     },
     introductions,
     shutdown: async () => {
+      for (const limiter of limiters.values()) limiter.close()
       await Promise.all([...byId.values(), verifier].map((provider) => provider.shutdown()))
     },
   }
@@ -189,6 +197,8 @@ export async function employ(
 
 /** Long beside what any provider takes: a call that is given up is done over. */
 const PATIENT: Patience = { answerMs: 120_000, runMs: 60_000 }
+
+const UNLIMITED: ProviderLimits = { concurrency: null, perMinute: null }
 
 /** A fresh world of the others is there within milliseconds. */
 const BOOTS_SLOWLY = ['gvisor', 'microvm']

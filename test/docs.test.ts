@@ -22,6 +22,8 @@ describe('docs/operations.md', () => {
       partitions: async () => [],
       jobs: async () => [],
       liveWorlds: () => 0,
+      lag: () => null,
+      deadLetters: async () => 0,
       transactions: async () => [],
       account: () => ({ waiting: {}, balance: null }),
     })

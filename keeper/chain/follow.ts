@@ -34,7 +34,13 @@ export type Change =
     }
 
 /** How the follower is doing. `error` is why it is not current. */
-export type FollowerState = { head: Header | null; isCurrent: boolean; error: string | null }
+export type FollowerState = {
+  head: Header | null
+  isCurrent: boolean
+  error: string | null
+  /** The newest block that the endpoint told of. */
+  newest: number | null
+}
 
 /** Follows a chain until it is stopped. */
 export type Follower = {
@@ -89,6 +95,7 @@ export function followChain(options: FollowerOptions): Follower {
   caughtUp.promise.catch(() => {})
   let window = options.window
   let head: Header | null = null
+  let newestSeen: number | null = null
   let error: string | null = 'has not reached the endpoint yet'
   let rangeSize = { size: options.rangeSize, max: 5 * options.rangeSize }
   /** Since when the endpoints are behind the window; null when they are not. */
@@ -134,6 +141,7 @@ export function followChain(options: FollowerOptions): Follower {
 
   async function tick(): Promise<void> {
     const newest = await getHeader(rpc)
+    newestSeen = newest.number
     const seenAt = Date.now()
     if (seenAt - probedAt > (options.probeMs ?? PROBE_MS)) {
       probedAt = seenAt
@@ -262,7 +270,7 @@ export function followChain(options: FollowerOptions): Follower {
   const running = run()
   return {
     caughtUp: caughtUp.promise,
-    state: () => ({ head, isCurrent: error === null && head !== null, error }),
+    state: () => ({ head, isCurrent: error === null && head !== null, error, newest: newestSeen }),
     async stop() {
       stopping.abort()
       pause.wake()

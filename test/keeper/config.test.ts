@@ -34,6 +34,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     databaseUrl: null,
     concurrency: 8,
     providers: ['quickjs'],
+    providerLimits: new Map(),
     warmWorlds: 1,
     worldTimeMs: 10_000,
     worldMemoryMb: 64,
@@ -196,4 +197,21 @@ test('puts nothing at stake, and redeems nothing, without being told how much', 
     ['KEEPER_REDEEM_GAS_PERCENT', '101'],
   ] as const)
     expect(problem({ ...good, [key]: value })).toContain(`${key}=${value}: `)
+})
+
+test('takes limits of providers by their names', () => {
+  const limits = {
+    KEEPER_PROVIDER_CONCURRENCY: 'gvisor=2,quickjs=8',
+    KEEPER_PROVIDER_RATE: 'gvisor=60',
+  }
+  expect(loadConfig({ ...good, ...limits }).providerLimits).toEqual(
+    new Map([
+      ['gvisor', { concurrency: 2, perMinute: 60 }],
+      ['quickjs', { concurrency: 8, perMinute: null }],
+    ]),
+  )
+  for (const wrong of ['gvisor', 'gvisor=0', 'dreams=1', 'gvisor=2,', 'gvisor=1e3'])
+    expect(problem({ ...good, KEEPER_PROVIDER_RATE: wrong })).toContain(
+      `KEEPER_PROVIDER_RATE=${wrong}: calls a minute of providers, such as`,
+    )
 })
