@@ -47,7 +47,7 @@ const everyday: Suite[] = [
       : 'needs gVisor and QEMU: scripts/install-engines.sh, then npm test -- engines',
   },
   { name: 'keeper', run: () => vitest(['test/keeper']) },
-  { name: 'indexer', run: () => vitest(['test/indexer']) },
+  { name: 'indexer', run: () => vitest(['test/indexer', 'test/seeds.test.ts']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
   {
     name: 'e2e',

@@ -9,7 +9,7 @@ import type { Names } from '../jobs/key.ts'
 import { failure } from '../jobs/outcome.ts'
 import { runVerse, verseCode } from '../jobs/program.ts'
 import type { VerseIndex } from '../jobs/verses.ts'
-import { created, resolved, snapshotted } from '../jobs/worlds/events.ts'
+import { created, kindOf, resolved, snapshotted } from '../jobs/worlds/events.ts'
 import { COMPONENT } from '../introductions.ts'
 import type { Providers } from '../providers.ts'
 import type { WorldOutcome } from '../store/partitions.ts'
@@ -66,7 +66,7 @@ export function createStage({
       seed: BigInt(spec.seed),
     })
     const baseId = names.world(run, null)
-    write(created({ entityId: baseId, verseId: null, name: null }, base, 'sandbox', null, null))
+    write(created({ entityId: baseId, verseId: null, name: null }, base, kindOf(base), null, null))
     let state: 'snapshotted' | 'collapsed' = 'collapsed'
     try {
       if (spec.setup !== '') await provider.execute(base.id, spec.setup, { component: COMPONENT })

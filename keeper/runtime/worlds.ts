@@ -3,7 +3,7 @@ import type { Instance, WorldRuntimeProvider } from '../../providers/provider.ts
 import { MultiverseError } from '../../sdk/errors.ts'
 import type { Names } from '../jobs/key.ts'
 import type { VerseIndex } from '../jobs/verses.ts'
-import { created, resolved, snapshotted } from '../jobs/worlds/events.ts'
+import { created, kindOf, resolved, snapshotted } from '../jobs/worlds/events.ts'
 import { COMPONENT } from '../introductions.ts'
 import type { Journal } from '../store/journal.ts'
 import { gameOf } from './game.ts'
@@ -77,7 +77,7 @@ export function createHandmadeWorlds({
     const name = nameOf(seed)
     const world = admit(provider, instance, name)
     const verse = { entityId: world, verseId: null, name }
-    journal.defer(created(verse, instance, 'sandbox', null, 0))
+    journal.defer(created(verse, instance, kindOf(instance), null, 0))
     await journal.flush()
     return { world, provider: provider.id, name, bootMs: instance.bootMs }
   }

@@ -6,7 +6,7 @@ import type { LiveWorld } from './living.ts'
 export function created(
   { entityId, verseId, name }: Pick<LiveWorld, 'entityId' | 'verseId' | 'name'>,
   { providerId, snapshotId, bootMs, isWarm }: Instance,
-  entityType: 'sandbox' | 'verse',
+  entityType: 'microvm' | 'sandbox' | 'verse',
   parentId: string | null,
   trit: -1 | 0 | 1 | null,
 ): JournalEvent {
@@ -25,6 +25,11 @@ export function created(
     bootTimeMs: bootMs,
     start: isWarm === true ? 'warm' : 'cold',
   }
+}
+
+/** What the seeds call a world that is no verse: a machine where it is one. */
+export function kindOf({ providerId }: Pick<Instance, 'providerId'>): 'microvm' | 'sandbox' {
+  return providerId === 'microvm' ? 'microvm' : 'sandbox'
 }
 
 /** The journal's event of a snapshot of a world. */

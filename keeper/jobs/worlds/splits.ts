@@ -9,7 +9,7 @@ import type { Providers } from '../../providers.ts'
 import type { PartitionRecord, StepOutputs } from '../../store/partitions.ts'
 import type { Names } from '../key.ts'
 import type { VerseIndex } from '../verses.ts'
-import { created, snapshotted } from './events.ts'
+import { created, kindOf, snapshotted } from './events.ts'
 import { type Executed, generatorOf, type Living } from './living.ts'
 import type { Parents } from './parents.ts'
 
@@ -84,7 +84,7 @@ export function createSplits(options: SplitsOptions): Splits {
     return {
       instanceId: instance.id,
       snapshotId: instance.snapshotId,
-      events: [created(world, instance, 'sandbox', parentId, null)],
+      events: [created(world, instance, kindOf(instance), parentId, null)],
     }
   }
 
