@@ -123,7 +123,7 @@ export function createTxStore(db: Database): TxStore {
         const [present] = await query<TxRecord>(
           `select ${COLUMNS} from keeper.txs where state in ('signed', 'mined') and kind = 'call'
             and exists (select 1 from jsonb_array_elements_text($1::jsonb) as purpose where purposes ? purpose)
-          order by ${ORDER} limit 1`,
+          order by number desc limit 1`,
           [JSON.stringify(signing.purposes)],
         )
         if (present) return present

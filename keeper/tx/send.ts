@@ -91,6 +91,7 @@ export function createSender(options: SenderOptions): Sender {
   const followed = new Map<number, Promise<Ended>>()
   /** The highest that the chain said the next nonce is at least: an endpoint may be behind. */
   let floor = 0
+  let tending: Promise<void> | null = null
   let isStopped = false
 
   async function simulated(call: Call): Promise<Simulated> {
@@ -127,7 +128,8 @@ export function createSender(options: SenderOptions): Sender {
   async function settle(tx: TxRecord, end: TxEnd): Promise<boolean> {
     if (!(await txs.settle(tx, end))) return false
     options.onSettled(end.state)
-    conditions.set('funds', null)
+    if (end.state !== 'dropped')
+      for (const reason of ['funds', 'fee'] as const) conditions.set(reason, null)
     const fields = { purposes: tx.purposes, kind: tx.kind, nonce: tx.nonce, tx: tx.hash, ...end }
     if (end.state === 'reverted') {
       const reason = await revertOf(rpc, { ...tx, block: end.block })
@@ -199,6 +201,8 @@ export function createSender(options: SenderOptions): Sender {
         if (latest?.state === 'mined') return { tx: latest.hash, block: latest.block! }
         const tx =
           latest?.state === 'signed' ? latest : await batches.sign(purpose, call, round > 1)
+        // Another process on the same books signed for another of the batch meanwhile.
+        if (!tx.purposes.includes(purpose)) continue
         const { tx: ended, end } = await follow(tx)
         if (end.state === 'mined' && ended.kind === 'call')
           return { tx: ended.hash, block: end.block }
@@ -212,7 +216,10 @@ export function createSender(options: SenderOptions): Sender {
           )
       }
     },
-    tend: () => upkeep.tend(() => isStopped),
+    tend() {
+      tending ??= upkeep.tend(() => isStopped).finally(() => (tending = null))
+      return tending
+    },
     stop() {
       isStopped = true
     },

@@ -6,7 +6,7 @@ import type { TxEnd, TxRecord, TxStore } from '../store/txs.ts'
 import { revertOf } from './call.ts'
 import type { Conditions } from './conditions.ts'
 import { type Fees, feesFor, type Replacement, replacementFees } from './fees.ts'
-import { holeBelow } from './nonces.ts'
+import { holeBelow, needOf } from './nonces.ts'
 import type { TxLimits } from './send.ts'
 import type { Request, Signatory } from './signatory.ts'
 import { type Acceptance, type Counts, gwei, type Wire } from './wire.ts'
@@ -51,26 +51,22 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     await tendHole()
   }
 
-  async function tendNonce(signed: TxRecord[], counts: Counts): Promise<void> {
+  async function tendNonce(signed: TxRecord[], { mined }: Counts): Promise<void> {
     for (const tx of signed.toReversed()) {
       const end = await wire.endOf(tx)
       if (end && (await settle(tx, end))) return
     }
     const newest = signed.at(-1)!
-    if (counts.mined > newest.nonce) {
-      await isTaken(signed)
-      return
-    }
+    const { nonce } = newest
+    const sight = { nonce, hasReceipt: false, mined, acceptance: null, isOld: false }
+    if (needOf(sight) === 'drop') return void (await isTaken(signed))
     const acceptance = await broadcast(newest)
     if (acceptance === null) return
     const market = await wire.market()
-    const isRefused = acceptance === 'underpriced'
     const isOld =
       Date.now() - newest.signedAt >= limits.stuckMs &&
       market.headBlock >= (newest.headBlock ?? 0) + STUCK_BLOCKS
-    // What waits for another is not made dearer: it is not its fee that holds it up.
-    const isNext = newest.nonce === counts.mined
-    if (isRefused || (isNext && isOld)) await supersede(newest, market)
+    if (needOf({ ...sight, acceptance, isOld }) === 'supersede') await supersede(newest, market)
   }
 
   /** Null when the account cannot pay for it. */

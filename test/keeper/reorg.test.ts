@@ -34,8 +34,8 @@ afterEach(async () => {
 })
 afterAll(() => folders?.remove())
 
-async function begin(env: Record<string, string> = {}): Promise<void> {
-  chain = await startChain()
+async function begin(env: Record<string, string> = {}, args: string[] = []): Promise<void> {
+  chain = await startChain({ args })
   await fund(chain)
   keeper = await startTestKeeper(chain, await folders.create(chain), env)
 }
@@ -186,6 +186,28 @@ test('posts nothing before its confirmations, so that what is taken back in time
   await chain.testClient.mine({ blocks: 3 })
   await keeper.until(ROOT, question, isState('resolved'))
   expect(await reportsOf(chain, question)).toHaveLength(1)
+})
+
+test('posts nothing about blocks that the chain itself does not call final yet', async () => {
+  // An epoch of one slot: final is what is two blocks below the head.
+  await begin({ KEEPER_FINALITY: 'finalized' }, ['--slots-in-an-epoch', '1'])
+  const { question } = await askQuestion(chain, spec())
+  await push(chain, question)
+  await eventually('worlds', async () => {
+    const value = (await keeper.partition(ROOT, question))?.winner
+    return { value, isReached: value === 1 }
+  })
+  await chain.testClient.mine({ blocks: 1 })
+  await followed()
+  expect(await reportsOf(chain, question)).toEqual([])
+  await chain.testClient.mine({ blocks: 1 })
+  await eventually('a report', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  expect(await keeper.partition(ROOT, question)).toMatchObject({ state: 'running' })
+  await chain.testClient.mine({ blocks: 2 })
+  await keeper.until(ROOT, question, isState('reported'))
 })
 
 test('reads everything again when more was taken back than it remembers', async () => {
