@@ -12,6 +12,8 @@ export type Distrust = 'behind' | 'frozen' | 'lostLogs'
 /** Several ways to one chain. One is used until it fails; then the next in order. */
 export type Endpoints = {
   request: Request
+  /** Asks another than the one in use; undefined when there is none, or it fails. */
+  secondOpinion: Request
   /** The one in use, as it may be shown: paths and queries can hold keys. */
   current(): string
   /** The one in use is wrong: another is used from now on, if there is one. */
@@ -144,8 +146,22 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     inUse = next
   }
 
+  async function secondOpinion(args: { method: string; params?: unknown }): Promise<unknown> {
+    const other = all.find((each) => each !== inUse && each.restUntil <= Date.now())
+    if (!other) return undefined
+    try {
+      if (!other.isAdmitted) await admit(other.request)
+      other.isAdmitted = true
+      return await other.request(args)
+    } catch (error) {
+      rests(other, args.method, error)
+      return undefined
+    }
+  }
+
   return {
     request,
+    secondOpinion,
     current: () => inUse.name,
     distrust,
     listen(callback) {

@@ -5,8 +5,8 @@ import type { Log } from '../log.ts'
 import { createPause } from '../time.ts'
 import { type Fact, readFacts } from './facts.ts'
 import { readRanges } from './backfill.ts'
-import { readBlockLogs } from './logs.ts'
-import { getHeader, getRangeLogs, type Rpc } from './rpc.ts'
+import { readBlockLogs, readRangeLogs } from './logs.ts'
+import { getHeader, type Rpc } from './rpc.ts'
 import { verifyChain } from './verify.ts'
 import { advance, type Header, place, type Window } from './window.ts'
 
@@ -173,7 +173,7 @@ export function followChain(options: FollowerOptions): Follower {
     const last = newest.number - windowSize
     rangeSize = await readRanges(
       { first, last, size: rangeSize },
-      async (from, to) => facts(await getRangeLogs(rpc, addresses, from, to)),
+      async (from, to) => facts(await readRangeLogs(rpc, addresses, [from, to], log)),
       async (found, from, to) => {
         if (found.length > 0) await apply({ kind: 'history', facts: found })
         log.info({ from, to, of: last, facts: found.length }, 'history.read')

@@ -1,7 +1,7 @@
 import { contains } from 'ox/Bloom'
 import { type Address, isAddressEqual, type Log as ChainLog } from 'viem'
 import type { Log } from '../log.ts'
-import { getBlockLogs, getReceiptLogs, type Rpc } from './rpc.ts'
+import { getBlockLogs, getOtherRangeLogs, getRangeLogs, getReceiptLogs, type Rpc } from './rpc.ts'
 import type { Header } from './window.ts'
 
 /**
@@ -33,4 +33,26 @@ export async function readBlockLogs(
   )
   rpc.endpoints.distrust('lostLogs')
   return found
+}
+
+/**
+ * The logs of `addresses` in a range of blocks. There are no headers to hold them against, so where there is another endpoint both
+ * are asked, and who found more is believed: logs cannot be made up by one that only forgets.
+ * @throws RPC_FAILED (retryable)
+ */
+export async function readRangeLogs(
+  rpc: Rpc,
+  addresses: Address[],
+  [from, to]: readonly [number, number],
+  log: Log,
+): Promise<ChainLog[]> {
+  const [given, other] = await Promise.all([
+    getRangeLogs(rpc, addresses, from, to),
+    getOtherRangeLogs(rpc, addresses, from, to),
+  ])
+  if (other === null || other.length <= given.length) return given
+  const endpoint = rpc.endpoints.current()
+  log.warn({ endpoint, from, to, given: given.length, found: other.length }, 'logs.lost')
+  rpc.endpoints.distrust('lostLogs')
+  return other
 }

@@ -103,6 +103,18 @@ export async function getReceiptLogs(rpc: Rpc, { number, hash }: Header): Promis
   }
 }
 
+/** What another endpoint than the one in use says of a range; null when none says anything. */
+export async function getOtherRangeLogs(
+  rpc: Rpc,
+  addresses: Address[],
+  from: number,
+  to: number,
+): Promise<Log[] | null> {
+  const filter = { address: addresses, fromBlock: numberToHex(from), toBlock: numberToHex(to) }
+  const logs = await rpc.endpoints.secondOpinion({ method: 'eth_getLogs', params: [filter] })
+  return Array.isArray(logs) ? (logs as RpcLog[]).map((log) => formatLog(log)) : null
+}
+
 /** The logs of `addresses` from one block to another, both included. @throws RPC_FAILED */
 export function getRangeLogs(
   rpc: Rpc,

@@ -5,6 +5,8 @@ import { type FaultyRpc, startFaultyRpc } from '../helpers/faultyRpc.ts'
 
 // The proxy that the keeper is tried with tells the truth until it is told not to, and lies in one piece.
 
+const PATIENTLY = { timeout: 30_000, interval: 10 }
+
 let chain: LocalChain
 let proxy: FaultyRpc
 beforeAll(async () => {
@@ -39,7 +41,7 @@ test('says what the node says, over HTTP and over a socket', async () => {
     onData: ({ result }) => heads.push((result as { number: Hex }).number),
   })
   await chain.testClient.mine({ blocks: 1 })
-  await expect.poll(() => heads).toEqual([numberToHex(number + 1n)])
+  await expect.poll(() => heads, PATIENTLY).toEqual([numberToHex(number + 1n)])
   expect(await socket.getBlockNumber()).toBe(number + 1n)
   proxy.set({ mutesSubscriptions: true })
   await chain.testClient.mine({ blocks: 1 })

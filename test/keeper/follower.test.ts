@@ -13,6 +13,8 @@ vi.setConfig(PATIENT)
 
 // The follower before endpoints that lag, lie, refuse and go away. What it told is held against the chain itself.
 
+const PATIENTLY = { timeout: 30_000, interval: 10 }
+
 let chain: LocalChain
 let first: FaultyRpc
 let second: FaultyRpc
@@ -171,7 +173,7 @@ test('takes no endpoint that is behind for a reorganisation', async () => {
   await agrees(believer)
   second.set({ lagBlocks: 3 })
   first.set({ cutsConnections: true })
-  await expect.poll(() => said('rpc.behind').length).toBe(1)
+  await expect.poll(() => said('rpc.behind').length, PATIENTLY).toBe(1)
   await mine(1)
   expect(believer.forks).toBe(0)
   second.heal()
@@ -184,7 +186,7 @@ test('bears a head that jumps back, and believes in a rollback that stays', asyn
   await mine(4)
   await agrees(believer)
   first.set({ lagBlocks: 2 })
-  await expect.poll(() => said('rpc.behind').length).toBe(1)
+  await expect.poll(() => said('rpc.behind').length, PATIENTLY).toBe(1)
   first.heal()
   await mine(1)
   await agrees(believer)
@@ -203,7 +205,9 @@ test('never takes in a head that does not exist', async () => {
   for (const ghostHead of [1, 50]) {
     first.set({ ghostHead })
     const before = first.calls.get('eth_getBlockByNumber') ?? 0
-    await expect.poll(() => first.calls.get('eth_getBlockByNumber')).toBeGreaterThan(before + 1)
+    await expect
+      .poll(() => first.calls.get('eth_getBlockByNumber'), PATIENTLY)
+      .toBeGreaterThan(before + 1)
     first.heal()
     await mine(1)
     await agrees(believer)
@@ -216,12 +220,12 @@ test('leaves an endpoint alone for as long as it asks to', async () => {
   const believer = follow([first.url])
   await agrees(believer)
   first.set({ refuses: { status: 429, retryAfterS: 1 } })
-  await expect.poll(() => said('rpc.limited').length).toBe(1)
+  await expect.poll(() => said('rpc.limited').length, PATIENTLY).toBe(1)
   expect(said('rpc.limited')[0]).toMatchObject({ waitMs: 1_000 })
   first.heal()
   first.calls.clear()
   const limitedAt = performance.now()
-  await expect.poll(() => first.calls.size, { interval: 5, timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(() => first.calls.size, PATIENTLY).toBeGreaterThan(0)
   expect(performance.now() - limitedAt).toBeGreaterThan(500)
   await mine(1)
   await agrees(believer)
@@ -272,6 +276,16 @@ test('reads history in ranges as large as the endpoint bears', async () => {
   expect(Math.min(...begun.blocks.keys())).toBe(late)
 })
 
+test('asks another endpoint about history, and believes who found more', async () => {
+  const question = await ask()
+  await mine(40)
+  first.set({ dropLogs: 'all' })
+  const believer = follow([first.url, second.url], { windowSize: 8 })
+  await agrees(believer)
+  expect(asked(believer).filter((each) => each === question)).toHaveLength(1)
+  expect(said('logs.lost')[0]).toMatchObject({ endpoint: first.url, given: 0 })
+})
+
 test('leaves an endpoint whose head stands still while the others go on', async () => {
   const believer = follow([first.url, second.url], { probeMs: 30 })
   await agrees(believer)
@@ -287,13 +301,13 @@ test('uses no endpoint of another chain, and ends when there is no other', async
   await agrees(believer)
   expect(said('rpc.refused')[0]).toMatchObject({ endpoint: first.url, code: 'OTHER_CHAIN' })
   const lost = follow([first.url])
-  await expect.poll(() => lost.fatal).toEqual(['OTHER_CHAIN'])
+  await expect.poll(() => lost.fatal, PATIENTLY).toEqual(['OTHER_CHAIN'])
 })
 
 test('hears of heads over a socket, and goes on over HTTP when it breaks', async () => {
   const believer = follow([first.wsUrl, second.url], { pollMs: 15_000 })
   await agrees(believer)
-  await expect.poll(() => first.calls.get('eth_subscribe')).toBe(1)
+  await expect.poll(() => first.calls.get('eth_subscribe'), PATIENTLY).toBe(1)
   const begun = performance.now()
   await mine(1)
   await agrees(believer)
@@ -318,7 +332,7 @@ test('goes on from the window that it stored', async () => {
   let window: Window = []
   const keep = (change: Change) => void (change.kind === 'blocks' && (window = change.window))
   const earlier = follow([first.url], { apply: async (change) => keep(change) })
-  await expect.poll(() => window.length).toBeGreaterThan(3)
+  await expect.poll(() => window.length, PATIENTLY).toBeGreaterThan(3)
   expect(earlier.fatal).toEqual([])
   await following.pop()!.stop()
   await mine(2)

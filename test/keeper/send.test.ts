@@ -20,6 +20,8 @@ vi.setConfig(PATIENT)
 
 // One account's transactions on a real chain whose blocks and fees the test decides, with books in a real database.
 
+const PATIENTLY = { timeout: 30_000, interval: 10 }
+
 let chain: LocalChain
 let folder: string
 let db: Database
@@ -167,7 +169,7 @@ test('makes a stuck transaction dearer by a tenth at least, and takes whichever 
   await chain.testClient.setAutomine(false)
   const sender = newSender()
   const performing = sender.perform('stuck', mint(2n))
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await dearBlocks(parseGwei('40'), 2)
   await sender.tend()
   const [dear, cheap] = await txs.list({ limit: 2 })
@@ -184,7 +186,7 @@ test('leaves alone what has had no block to be mined in', async () => {
   await chain.testClient.setAutomine(false)
   const sender = newSender()
   const performing = sender.perform('young', mint(2n))
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await sender.tend()
   expect(said('tx.bumped')).toEqual([])
   await chain.testClient.mine({ blocks: 1 })
@@ -212,7 +214,7 @@ test('never bids over the cap for what is stuck already', async () => {
   const cap = parseGwei('20')
   const sender = newSender({ maxFeePerGas: cap })
   const performing = sender.perform('capped', mint(3n))
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await dearBlocks(parseGwei('30'), 3)
   await sender.tend()
   expect(said('tx.bumped')).toEqual([])
@@ -259,7 +261,7 @@ test('gives up a stuck call that would revert by now, and leaves no hole', async
     args,
   })
   const outcome = performing.catch((error: unknown) => error)
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await approve(0n)
   await dearBlocks(parseGwei('40'), 2)
   await sender.tend()
@@ -281,7 +283,7 @@ test('takes the next nonce when somebody else used its own', async () => {
   const first = await nonce()
   const sender = newSender()
   const performing = sender.perform('raced', mint(4n))
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await chain.wallet(KEEPER).sendTransaction({
     to: keeper(),
     nonce: first,
@@ -290,7 +292,7 @@ test('takes the next nonce when somebody else used its own', async () => {
   })
   await chain.testClient.mine({ blocks: 1 })
   await sender.tend()
-  await expect.poll(inPool).toBe(1)
+  await expect.poll(inPool, PATIENTLY).toBe(1)
   await chain.testClient.mine({ blocks: 1 })
   const { tx } = await performing
   expect((await chain.publicClient.getTransaction({ hash: tx })).nonce).toBe(first + 1)
@@ -302,7 +304,7 @@ test('goes around nonces that somebody else has in the pool', async () => {
   const first = await nonce()
   await chain.wallet(KEEPER).sendTransaction({ to: keeper(), nonce: first })
   const performing = newSender().perform('beside', mint(4n))
-  await expect.poll(inPool).toBe(2)
+  await expect.poll(inPool, PATIENTLY).toBe(2)
   await chain.testClient.mine({ blocks: 1 })
   const { tx } = await performing
   expect((await chain.publicClient.getTransaction({ hash: tx })).nonce).toBe(first + 1)
