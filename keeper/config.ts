@@ -7,7 +7,9 @@ import { SUPERVISED } from '../sdk/node/lifecycle.ts'
 import { type AllowedCall, OWN_CALLS, parseAllowedCall } from './tx/policy.ts'
 import type { TxLimits } from './tx/send.ts'
 import { dutyConfig, type DutyConfig, dutyProblems, dutySettings } from './oracles/settings.ts'
+import type { Served } from './jobs/served.ts'
 import type { ProviderLimits } from './limits.ts'
+import { servedOf, servedSettings } from './servedConfig.ts'
 
 /** What the keeper is told from outside, checked. Its key is opened apart: see account.ts. */
 export type Config = {
@@ -58,6 +60,8 @@ export type Config = {
   isDryRun: boolean
   /** Follow the chain to its head, settle what can be settled, and end. */
   isOneShot: boolean
+  /** Whose partitions it works on. */
+  served: Served
   /** What it does for oracles and owners. */
   duties: DutyConfig
   logLevel: (typeof LOG_LEVELS)[number]
@@ -184,6 +188,7 @@ export const settings = z.object({
     .pipe(z.array(coins('ether', 'ether'))),
   KEEPER_ALLOWED_CALLS: z.string().transform(readAllowedCalls).optional(),
   KEEPER_RECONCILE_SECONDS: whole('seconds', 1, 86_400).default(300),
+  ...servedSettings,
   KEEPER_STOP_MS: whole('milliseconds', 100, 600_000).default(9_000),
   KEEPER_DRY_RUN: flag.default(false),
   KEEPER_ONE_SHOT: flag.default(false),
@@ -250,6 +255,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     },
     allowedCalls: data.KEEPER_ALLOWED_CALLS ?? OWN_CALLS,
     reconcileS: data.KEEPER_RECONCILE_SECONDS,
+    served: servedOf(data),
     stopMs: data.KEEPER_STOP_MS,
     isDryRun: data.KEEPER_DRY_RUN,
     isOneShot: data.KEEPER_ONE_SHOT,

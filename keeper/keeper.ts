@@ -33,6 +33,7 @@ import { createSpecLoader } from './specs.ts'
 import type { AnswerStore } from './store/answers.ts'
 import { type ChainListener, type ChainStore, createChainStore } from './store/chain.ts'
 import { openFolder, openServer } from './store/database.ts'
+import { createFlowStore } from './store/flows.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
 import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
@@ -188,7 +189,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
 
     const { multiverse } = addresses
     const { duties, redemptions } = stores
+    const flows = createFlowStore(db, { chainId, multiverse, confirmations })
     const listener: ChainListener = async (tx, change) => [
+      ...(await flows.listener(tx, change)),
       ...(await duties.listener(tx, change)),
       ...(await redemptions.listener(tx, change)),
     ]
@@ -280,6 +283,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       loadSpec,
       account,
       deployment,
+      flows,
       duties,
       redemptions,
       confirmations,

@@ -133,7 +133,15 @@ async function begun(
           deadline: 2n ** 40n,
           specHash: zeroHash,
         },
-        { kind: 'pushed' as const, at, parent: zeroHash, question, path: [] },
+        {
+          kind: 'pushed' as const,
+          at,
+          parent: zeroHash,
+          question,
+          path: [],
+          token: zeroAddress,
+          amount: 1n,
+        },
       ]
     }),
   })

@@ -14,7 +14,8 @@ export type Fact = { at: { block: number; hash: Hex; tx: Hex; index: number } } 
       specHash: Hex
     }
   | { kind: 'published'; question: Hex; uri: string }
-  | { kind: 'pushed'; parent: Hex; question: Hex; path: Path }
+  | { kind: 'pushed'; parent: Hex; question: Hex; path: Path; token: Address; amount: bigint }
+  | { kind: 'pulled'; parent: Hex; question: Hex; token: Address; amount: bigint }
   | { kind: 'resolved'; question: Hex; outcome: number; isExpired: boolean }
   | { kind: 'reported'; parent: Hex; question: Hex }
   /** An owner named the keeper as a redeemer, or no longer does. */
@@ -44,8 +45,11 @@ export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
     } else if (eventName === 'SpecPublished') {
       facts.push({ kind: 'published', at, question: log.args.question, uri: log.args.uri })
     } else if (eventName === 'PushDown') {
-      const { parent, question, path } = log.args
-      facts.push({ kind: 'pushed', at, parent, question, path })
+      const { parent, question, path, token, amount } = log.args
+      facts.push({ kind: 'pushed', at, parent, question, path, token, amount })
+    } else if (eventName === 'PullUp') {
+      const { parent, question, token, amount } = log.args
+      facts.push({ kind: 'pulled', at, parent, question, token, amount })
     } else if (eventName === 'QuestionResolved') {
       const { question, outcome, expired: isExpired } = log.args
       facts.push({ kind: 'resolved', at, question, outcome, isExpired })

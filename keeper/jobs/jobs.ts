@@ -12,6 +12,7 @@ import type { ChainStore } from '../store/chain.ts'
 import type { Database } from '../store/database.ts'
 import type { DutyStore } from '../store/duties.ts'
 import type { FailureStore } from '../store/failures.ts'
+import type { FlowStore } from '../store/flows.ts'
 import type { Journal } from '../store/journal.ts'
 import type { PartitionStore } from '../store/partitions.ts'
 import type { Queue } from '../store/queue.ts'
@@ -28,6 +29,7 @@ import { createPartitionJobs } from './partition.ts'
 import type { Pipeline } from './pipeline.ts'
 import { createReporting } from './reporting.ts'
 import { createRetries } from './retries.ts'
+import { createServed } from './served.ts'
 import type { Worlds } from './worlds/worlds.ts'
 
 /** All the work there is, over the stores and the worlds. */
@@ -50,6 +52,7 @@ export type JobsOptions = {
   answers: AnswerStore
   specs: SpecStore
   failures: FailureStore
+  flows: FlowStore
   duties: DutyStore
   redemptions: RedemptionStore
   journal: Journal
@@ -79,7 +82,7 @@ export function createJobs(options: JobsOptions): Jobs {
     ...options,
     address: sender.address,
     report: createReporting({ ...options, notebook: addresses.worlds }),
-    admit: admitAll([createBudget(db, config.budget)]),
+    admit: admitAll([createServed(config.served, options), createBudget(db, config.budget)]),
   })
   const answerJobs = createAnswerJobs({ ...options, multiverse: addresses.multiverse })
   const duties = createDuties({

@@ -241,6 +241,19 @@ const MIGRATIONS: readonly (readonly string[])[] = [
       created_at timestamptz not null default now()
     )`,
   ],
+  [
+    // What was pushed down, and less what was pulled up.
+    `create table keeper.flows (
+      block int not null,
+      index int not null,
+      parent text not null,
+      question text not null,
+      token text not null,
+      amount numeric not null,
+      primary key (block, index)
+    )`,
+    `create index flows_partition on keeper.flows (parent, question)`,
+  ],
 ]
 
 /**

@@ -49,6 +49,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
       balanceAlarms: [parseEther('0.1'), parseEther('0.02')],
     },
     allowedCalls: OWN_CALLS,
+    served: { oracles: null, questions: null, tokens: null },
     reconcileS: 300,
     stopMs: 9_000,
     isDryRun: false,
