@@ -72,7 +72,7 @@ export const BACKENDS: readonly Backend[] = [
     repetitions: 10,
     bootsSlowly: false,
     crowd: 8,
-    targets: {},
+    targets: { 'verify / execute': 2 },
   },
   {
     id: 'gvisor',
@@ -86,7 +86,7 @@ export const BACKENDS: readonly Backend[] = [
     repetitions: 10,
     bootsSlowly: true,
     crowd: 8,
-    targets: { 'push-down': 700 },
+    targets: { 'push-down': 700, 'verify / execute': 2 },
   },
   {
     id: 'microvm',
@@ -106,6 +106,7 @@ export const BACKENDS: readonly Backend[] = [
       'branch 3': 180,
       crowd: 4_000,
       'private share': 40,
+      'verify / execute': 2,
     },
   },
 ]

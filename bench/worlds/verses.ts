@@ -13,7 +13,7 @@ import { figure, type Row, row, time } from '../harness.ts'
 
 const VERSES = 1_000
 const CROWD = 5_000
-const GIB = 1_073_741_824
+const GB = 1e9
 
 /** What the default worlds do together with the default verifier and optimiser: three lanes, 1,000 verses, 5,000 branches. */
 export async function measureVerses(note: (text: string) => void): Promise<Row[]> {
@@ -53,7 +53,7 @@ export async function measureVerses(note: (text: string) => void): Promise<Row[]
       figure(`${VERSES} verses branched, executed and verified`, took, 'ms'),
       figure('throughput', (VERSES / took) * 1_000, 'verses/s'),
       figure('training of a strategy (480 rollouts)', training, 'ms'),
-      figure(`this process with ${CROWD} live branches that have run`, rss / GIB, 'GiB', {
+      figure(`this process with ${CROWD} live branches that have run`, rss / GB, 'GB', {
         op: '<=',
         value: 1.3,
       }),
