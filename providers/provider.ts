@@ -57,7 +57,15 @@ export type WorldRuntimeProvider = {
 }
 
 /** `dataDir` is a folder of the provider's own, for what must outlive the process. */
-export type ProviderConfig = { dataDir: string; limits?: Partial<Limits> }
+export type ProviderConfig = { dataDir: string; limits?: Partial<Limits>; rates?: Rates }
+
+/** How fast a run may go. A provider that cannot hold one to a rate says so (`capabilities().rates`), and refuses it. */
+export type Rates = {
+  /** Share of one core, above 0 and up to 1. */
+  cpuShare?: number
+  /** Bytes a second that it may read from and write to its disk, together. */
+  ioBytesPerS?: number
+}
 
 /** Bounds of one world. */
 export type Limits = {
@@ -103,7 +111,8 @@ export type Origin = { url: string; blockNumber: number; blockHash: Hex }
 export type BranchOptions = CallOptions & { key?: string; component?: string }
 
 export type ExecuteOptions = CallOptions &
-  Partial<Limits> & {
+  Partial<Limits> &
+  Rates & {
     component?: string
     /**
      * What functions of the host answered in an earlier run of the same code. They are not called again, and no link is
@@ -173,6 +182,8 @@ export type Capabilities = {
   deterministic: boolean
   /** Whether a world can start from a block of a chain; absent is no. */
   origin?: boolean
+  /** The rates that runs are held to when they are asked for; absent is none. */
+  rates?: (keyof Rates)[]
   /** The functions of the host that links can give to worlds; absent is none. */
   functions?: string[]
 }

@@ -7,6 +7,7 @@ import type {
   Json,
   Limits,
   Origin,
+  Rates,
   Output,
   Snapshot,
 } from '../provider.ts'
@@ -74,15 +75,16 @@ export type OpenEngine<state, image> = {
 /** `seed` is an unsigned 64-bit number. */
 export type NewWorld = { seed: bigint; origin: Origin | null }
 
-export type Program = Limits & {
-  code: string
-  /** Is given what is written as it comes, where the engine can tell; the host sees to it that nothing is missing. */
-  onOutput: (output: Output) => void
-  /** Whether anybody listens to that. */
-  isHeard: boolean
-  /** Calls a function of the host; null when no link gives the world any. Never rejects. */
-  call: ((name: string, args: Json[]) => Promise<HostAnswer>) | null
-}
+export type Program = Limits &
+  Rates & {
+    code: string
+    /** Is given what is written as it comes, where the engine can tell; the host sees to it that nothing is missing. */
+    onOutput: (output: Output) => void
+    /** Whether anybody listens to that. */
+    isHeard: boolean
+    /** Calls a function of the host; null when no link gives the world any. Never rejects. */
+    call: ((name: string, args: Json[]) => Promise<HostAnswer>) | null
+  }
 
 /** A world as the host keeps it. */
 export type World<state> = {

@@ -1,4 +1,5 @@
-import type { Limits } from '../provider.ts'
+import { MultiverseError } from '../../sdk/errors.ts'
+import type { Limits, Rates } from '../provider.ts'
 import { invalid, ranTooLong } from './errors.ts'
 
 /** The longest that a timer can wait. */
@@ -23,6 +24,30 @@ export function withinLimits(asked: Partial<Limits>, allowed: Limits): Limits {
     timeMs: Math.min(checked.timeMs, allowed.timeMs),
     memoryBytes: Math.min(checked.memoryBytes, allowed.memoryBytes),
   }
+}
+
+/**
+ * What a caller asks for, within what the operator allows.
+ * @param held the rates that the provider can hold a run to
+ * @throws INVALID_ARGUMENT, UNSUPPORTED
+ */
+export function withinRates(
+  asked: Rates,
+  allowed: Rates,
+  { id, held }: { id: string; held: readonly (keyof Rates)[] },
+): Rates {
+  const rates: Rates = {}
+  for (const name of ['cpuShare', 'ioBytesPerS'] as const) {
+    const given = [asked[name], allowed[name]].filter((rate) => rate !== undefined)
+    if (given.length === 0) continue
+    const most = name === 'cpuShare' ? 1 : Number.MAX_SAFE_INTEGER
+    const wrong = given.find((rate) => !(rate > 0 && rate <= most))
+    if (wrong !== undefined) throw invalid(`${name} ${wrong} is not above 0 and up to ${most}`)
+    if (!held.includes(name))
+      throw new MultiverseError('UNSUPPORTED', `${id} holds no run to a rate of ${name}`)
+    rates[name] = Math.min(...given)
+  }
+  return rates
 }
 
 /** Calls back after so long, however long that is. Gives what stops it. */

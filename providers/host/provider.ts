@@ -5,7 +5,7 @@ import { createCalls } from './calls.ts'
 import { createFunctions } from './functions.ts'
 import type { OpenEngine, World, WorldEngine } from './engine.ts'
 import { invalid, notInitialised, unknownInstance } from './errors.ts'
-import { checkLimits, withinLimits } from './limits.ts'
+import { checkLimits, withinLimits, withinRates } from './limits.ts'
 import { relay } from './output.ts'
 
 const MAX_CODE_BYTES = 4_194_304
@@ -150,6 +150,7 @@ export function createHostedProvider<state, image>(
 
     execute: async (instanceId, code, request = {}) => {
       const limits = withinLimits(request, ready().limits)
+      const rates = withinRates(request, ready().rates, { id, held: capabilities.rates ?? [] })
       const length = Buffer.byteLength(code)
       if (length > MAX_CODE_BYTES)
         throw invalid(`code has ${length} bytes, at most ${MAX_CODE_BYTES}`)
@@ -166,7 +167,11 @@ export function createHostedProvider<state, image>(
             { instanceId, component },
             { answers, signal },
             (call, either) =>
-              running.execute(world, { code, ...limits, onOutput, isHeard, call }, either),
+              running.execute(
+                world,
+                { code, ...limits, ...rates, onOutput, isHeard, call },
+                either,
+              ),
           )
           return { ...finish(result), ...(made.length > 0 ? { calls: made } : {}) }
         }),
@@ -200,12 +205,13 @@ export function createHostedProvider<state, image>(
     },
   }
 
-  async function open({ dataDir, limits: given }: ProviderConfig) {
+  async function open({ dataDir, limits: given, rates: asked = {} }: ProviderConfig) {
     const limits = checkLimits({ ...engine.limits, ...given }, engine.maxMemoryBytes)
+    const rates = withinRates({}, asked, { id, held: capabilities.rates ?? [] })
     calls.links.open(dataDir)
     try {
       const running: OpenEngine<state, image> = await engine.open({ dataDir, limits, lose })
-      return { running, limits }
+      return { running, limits, rates }
     } catch (error) {
       calls.links.clear()
       throw error

@@ -19,6 +19,7 @@ export type Task =
       code: string
       timeMs: number
       memoryBytes: number
+      cpuShare?: number
       stop: Int32Array
       /** Whether somebody listens to what the program writes. */
       isHeard: boolean

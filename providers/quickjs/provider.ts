@@ -26,6 +26,7 @@ export function createQuickjsProvider(options: QuickjsOptions = {}): WorldRuntim
       languages: ['javascript'],
       isolation: 'wasm',
       deterministic: true,
+      rates: ['cpuShare'],
     },
     limits: { timeMs: 10_000, memoryBytes: 67_108_864 },
     maxMemoryBytes: MAXIMUM_BYTES,

@@ -6,6 +6,7 @@ import type { HostAnswer, Output } from '../provider.ts'
 import { MAXIMUM_BYTES, PENDING, REJECTED, STACK_TOP } from './build.ts'
 import { type Guest, type Link, readText, writeText } from './guest.ts'
 import type { Anchors } from './image.ts'
+import { createThrottle } from './throttle.ts'
 
 /** The host functions that a new world is given, by their ids: output, and calls of functions that links give. */
 export const STDOUT = 1
@@ -22,6 +23,8 @@ const JOBS = 256
 export type Bounds = {
   timeMs: number
   memoryBytes: number
+  /** Of one core; the whole of it when absent. */
+  cpuShare?: number
   /** Ends the run as soon as it is not 0. */
   stop: Int32Array
   /** Is given what the program writes, as it does. */
@@ -55,7 +58,9 @@ export function runProgram(guest: Guest, anchors: Anchors, code: string, bounds:
   const stdout = createOutput((text) => onOutput({ stream: 'stdout', text }))
   const stderr = createOutput((text) => onOutput({ stream: 'stderr', text }))
   let halt: 'time' | 'stop' | null = null
+  const yieldCore = createThrottle(bounds.cpuShare ?? 1)
   const isHalted = () => {
+    if (halt === null) yieldCore()
     if (Atomics.load(bounds.stop, 0) !== 0) halt ??= 'stop'
     else if (performance.now() - begun > bounds.timeMs) halt ??= 'time'
     return halt !== null

@@ -14,6 +14,7 @@ import type {
   Origin,
   Output,
   ProviderConfig,
+  Rates,
   Snapshot,
   SnapshotOptions,
 } from '../provider.ts'
@@ -81,18 +82,25 @@ const count = mapped(
 
 const limits = record('limits', { timeMs: option(f64), memoryBytes: option(f64) })
 
+const rates = record('rates', { cpuShare: option(f64), ioBytesPerS: option(f64) })
+
 const config: Codec<ProviderConfig> = mapped(
-  record('provider-config', { dataDir: string, limits: option(limits) }),
-  ({ dataDir, limits: given }) => ({
+  record('provider-config', { dataDir: string, limits: option(limits), rates: option(rates) }),
+  ({ dataDir, limits: given, rates: held }) => ({
     dataDir,
+    rates:
+      held === undefined
+        ? null
+        : { cpuShare: held.cpuShare ?? null, ioBytesPerS: held.ioBytesPerS ?? null },
     limits:
       given === undefined
         ? null
         : { timeMs: given.timeMs ?? null, memoryBytes: given.memoryBytes ?? null },
   }),
-  ({ dataDir, limits: given }) => ({
+  ({ dataDir, limits: given, rates: held }) => ({
     dataDir,
     ...(given === null ? {} : { limits: present(given) }),
+    ...(held === null ? {} : { rates: present(held) }),
   }),
 )
 
@@ -142,13 +150,17 @@ const executeOptions: Codec<SentExecute> = mapped(
   record('execute-options', {
     timeMs: option(f64),
     memoryBytes: option(f64),
+    cpuShare: option(f64),
+    ioBytesPerS: option(f64),
     component: option(string),
     answers: option(calls),
     isHeard: option(bool),
   }),
-  ({ timeMs, memoryBytes, component, answers, isHeard }) => ({
+  ({ timeMs, memoryBytes, cpuShare, ioBytesPerS, component, answers, isHeard }) => ({
     timeMs: timeMs ?? null,
     memoryBytes: memoryBytes ?? null,
+    cpuShare: cpuShare ?? null,
+    ioBytesPerS: ioBytesPerS ?? null,
     component: component ?? null,
     answers: answers ?? null,
     isHeard: isHeard ?? null,
@@ -198,6 +210,12 @@ export const outputs: Codec<Output[]> = list(output)
 
 const oracle: Codec<OracleResult> = record('oracle-result', { winner: string })
 
+const rate = mapped(
+  string,
+  (value: keyof Rates) => value,
+  (value) => value as keyof Rates,
+)
+
 const capabilities: Codec<Capabilities> = mapped(
   record('capabilities', {
     snapshot: bool,
@@ -208,12 +226,18 @@ const capabilities: Codec<Capabilities> = mapped(
     isolation: string,
     deterministic: bool,
     origin: option(bool),
+    rates: option(list(rate)),
     functions: option(list(string)),
   }),
-  (value) => ({ ...value, origin: value.origin ?? null, functions: value.functions ?? null }),
-  ({ origin: canStart, functions, ...rest }) => ({
+  (value) => ({
+    ...value,
+    origin: value.origin ?? null,
+    rates: value.rates ?? null,
+    functions: value.functions ?? null,
+  }),
+  ({ origin: canStart, rates: held, functions, ...rest }) => ({
     ...rest,
-    ...present({ origin: canStart, functions }),
+    ...present({ origin: canStart, rates: held, functions }),
   }),
 )
 
