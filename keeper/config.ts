@@ -41,6 +41,8 @@ export type Config = {
   worldTimeMs: number
   /** Megabytes that a world may use. */
   worldMemoryMb: number
+  /** Percent of a core that one run may take, in backends that can hold it to that. */
+  worldCpuPercent: number
   /** Base URL of an IPFS gateway for ipfs:// specs; null for none. */
   ipfsGateway: string | null
   /** Milliseconds a spec may take to arrive. */
@@ -173,6 +175,7 @@ export const settings = z.object({
   KEEPER_WARM_WORLDS: whole('a number of worlds', 0, 64).default(1),
   KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(10_000),
   KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
+  KEEPER_WORLD_CPU_PERCENT: whole('percent of a core', 1, 100).default(100),
   KEEPER_IPFS_GATEWAY: url(['http:', 'https:']).optional(),
   KEEPER_SPEC_TIMEOUT_MS: whole('milliseconds', 1, 120_000).default(10_000),
   KEEPER_ALLOW_PRIVATE_URLS: flag.default(false),
@@ -240,6 +243,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     warmWorlds: data.KEEPER_WARM_WORLDS,
     worldTimeMs: data.KEEPER_WORLD_TIME_MS,
     worldMemoryMb: data.KEEPER_WORLD_MEMORY_MB,
+    worldCpuPercent: data.KEEPER_WORLD_CPU_PERCENT,
     ipfsGateway: data.KEEPER_IPFS_GATEWAY ?? null,
     specTimeoutMs: data.KEEPER_SPEC_TIMEOUT_MS,
     allowPrivateUrls: data.KEEPER_ALLOW_PRIVATE_URLS,

@@ -152,6 +152,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         ids: config.providers,
         folder: paths.worlds,
         chainUrl: config.rpcUrls[0]!,
+        cpuShare: config.worldCpuPercent / 100,
         limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
       }),
       listProviders(options.env ?? {}, undefined, 'glance'),

@@ -68,11 +68,14 @@ export async function openBackends({
   folder,
   limits,
   chainUrl,
+  cpuShare = 1,
 }: {
   ids: readonly string[]
   folder: string
   limits: Limits
   chainUrl?: string
+  /** Of one core, for a run in a backend that can hold it to that. */
+  cpuShare?: number
 }): Promise<Backends> {
   const around = chainUrl === undefined ? {} : { chainUrl }
   const worlds = await Promise.all(ids.map((id) => createProvider(id, around)))
@@ -89,6 +92,9 @@ export async function openBackends({
       provider.init({
         dataDir: dataDirOf(provider.id),
         ...(provider === verifier ? {} : { limits }),
+        ...(cpuShare < 1 && provider.capabilities().rates?.includes('cpuShare')
+          ? { rates: { cpuShare } }
+          : {}),
       }),
     ),
   )

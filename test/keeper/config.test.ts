@@ -38,6 +38,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     warmWorlds: 1,
     worldTimeMs: 10_000,
     worldMemoryMb: 64,
+    worldCpuPercent: 100,
     ipfsGateway: null,
     specTimeoutMs: 10_000,
     allowPrivateUrls: false,
