@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createConfig } from 'ponder'
-import { multiverseAbi, worldsAbi } from '../sdk/abi.ts'
+import { zeroAddress } from 'viem'
+import { multiverseAbi, optimisticOracleAbi, worldsAbi } from '../sdk/abi.ts'
 import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { required } from './service.ts'
@@ -31,6 +32,13 @@ export default createConfig({
       abi: multiverseAbi,
       chain: 'multiverse',
       address: deployment.addresses.multiverse,
+      startBlock: deployment.startBlock,
+    },
+    // The one oracle that says more than what it tells the ledger. Nobody speaks from the zero address.
+    OptimisticOracle: {
+      abi: optimisticOracleAbi,
+      chain: 'multiverse',
+      address: deployment.addresses.optimisticOracle ?? zeroAddress,
       startBlock: deployment.startBlock,
     },
     Worlds: {

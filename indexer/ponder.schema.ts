@@ -351,11 +351,77 @@ export const probabilityUpdate = onchainTable(
   }),
 )
 
+/**
+ * Somebody answered in an optimistic game: the first answer is a proposal, each later one a dispute of the one before. The
+ * bond is in the game's token.
+ */
+export const gameAnswer = onchainTable(
+  'game_answer',
+  (t) => ({
+    eventId: t.text().primaryKey(),
+    ...origin(t),
+    oracle: t.hex().notNull(),
+    question: t.hex().notNull(),
+    answerer: t.hex().notNull(),
+    outcome: t.integer().notNull(),
+    bond: t.bigint().notNull(),
+    evidenceHash: t.hex().notNull(),
+  }),
+  (table) => ({ byBlock: index().on(table.blockNumber), byQuestion: index().on(table.question) }),
+)
+
+/** Somebody called a game's arbitrator, who has until `until` (Unix seconds). */
+export const arbitrationRequest = onchainTable(
+  'arbitration_request',
+  (t) => ({
+    eventId: t.text().primaryKey(),
+    ...origin(t),
+    oracle: t.hex().notNull(),
+    question: t.hex().notNull(),
+    requester: t.hex().notNull(),
+    until: t.bigint().notNull(),
+  }),
+  (table) => ({ byBlock: index().on(table.blockNumber), byQuestion: index().on(table.question) }),
+)
+
+/** The arbitrator ended a game. */
+export const arbitratorRuling = onchainTable(
+  'arbitrator_ruling',
+  (t) => ({
+    eventId: t.text().primaryKey(),
+    ...origin(t),
+    oracle: t.hex().notNull(),
+    question: t.hex().notNull(),
+    outcome: t.integer().notNull(),
+  }),
+  (table) => ({ byBlock: index().on(table.blockNumber), byQuestion: index().on(table.question) }),
+)
+
+/** Somebody took their share of a game's bonds. */
+export const bondClaim = onchainTable(
+  'bond_claim',
+  (t) => ({
+    eventId: t.text().primaryKey(),
+    ...origin(t),
+    oracle: t.hex().notNull(),
+    question: t.hex().notNull(),
+    account: t.hex().notNull(),
+    receiver: t.hex().notNull(),
+    amount: t.bigint().notNull(),
+  }),
+  (table) => ({ byBlock: index().on(table.blockNumber), byQuestion: index().on(table.question) }),
+)
+
 export const questionRelations = relations(question, ({ many }) => ({
   specPublications: many(specPublication),
   narrowings: many(narrowing),
   answers: many(answer),
+  gameAnswers: many(gameAnswer),
   verses: many(verse),
+}))
+
+export const gameAnswerRelations = relations(gameAnswer, ({ one }) => ({
+  of: one(question, { fields: [gameAnswer.question], references: [question.id] }),
 }))
 
 export const specPublicationRelations = relations(specPublication, ({ one }) => ({

@@ -8,6 +8,8 @@ import {
 } from '@duckdb/node-api'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { oraclesOf } from '../../sdk/terms.ts'
+import { rollBack } from './load.ts'
 
 /** Statements inside one write transaction. Big numbers and times in rows are strings. */
 export type Transaction = {
@@ -81,6 +83,7 @@ export async function openDatabase(folder: string, deployment: Deployment): Prom
   try {
     await database.write(migrate)
     await database.write((tx) => adopt(tx, deployment))
+    await database.write((tx) => adoptOracles(tx, deployment))
     await connection.run(LOCKDOWN)
   } catch (error) {
     await database.close()
@@ -126,6 +129,7 @@ async function migrate(tx: Transaction): Promise<void> {
     await tx.run(await readFile(new URL(name, VIEWS), 'utf8'))
 }
 
+/** Takes the file for a deployment: notes which one, or sees that it is the same. */
 async function adopt(tx: Transaction, deployment: Deployment): Promise<void> {
   const { chainId, addresses, startBlock, startBlockHash } = deployment
   const multiverse = addresses.multiverse.toLowerCase()
@@ -148,4 +152,15 @@ async function adopt(tx: Transaction, deployment: Deployment): Promise<void> {
       'WRONG_DEPLOYMENT',
       `the analytics database mirrors ${row.multiverse} on chain ${row.chain_id} from block ${row.start_block_hash}`,
     )
+}
+
+/** Notes the deployment's oracles. Blocks that were mirrored before one was known lack its events: all are read again. */
+async function adoptOracles(tx: Transaction, deployment: Deployment): Promise<void> {
+  const known = await tx.rows<{ oracle: string }>('SELECT oracle FROM oracles')
+  const fresh = Object.entries(oraclesOf(deployment))
+    .map(([kind, oracle]) => ({ kind, oracle: oracle.toLowerCase() }))
+    .filter(({ oracle }) => !known.some((each) => each.oracle === oracle))
+  for (const { kind, oracle } of fresh)
+    await tx.run('INSERT INTO oracles VALUES ($1, $2)', [oracle, kind])
+  if (fresh.length > 0) await rollBack(tx, BigInt(deployment.startBlock))
 }

@@ -32,6 +32,8 @@ const MOVE = {
 
 const REPORT = { ...EVENT, keeper: 'VARCHAR', parent: 'VARCHAR', question: 'VARCHAR' }
 
+const GAME = { ...EVENT, oracle: 'VARCHAR', question: 'VARCHAR' }
+
 export const MIRRORED: readonly MirroredTable[] = [
   {
     source: 'asking',
@@ -145,6 +147,32 @@ export const MIRRORED: readonly MirroredTable[] = [
     target: 'probability_updates',
     columns: { ...REPORT, outcome: 'UTINYINT', probability: 'UBIGINT' },
   },
+  {
+    source: 'game_answer',
+    target: 'game_answers',
+    columns: {
+      ...GAME,
+      answerer: 'VARCHAR',
+      outcome: 'UTINYINT',
+      bond: 'BIGNUM',
+      evidence_hash: 'VARCHAR',
+    },
+  },
+  {
+    source: 'arbitration_request',
+    target: 'arbitration_requests',
+    columns: { ...GAME, requester: 'VARCHAR', until: 'UBIGINT' },
+  },
+  {
+    source: 'arbitrator_ruling',
+    target: 'arbitrator_rulings',
+    columns: { ...GAME, outcome: 'UTINYINT' },
+  },
+  {
+    source: 'bond_claim',
+    target: 'bond_claims',
+    columns: { ...GAME, account: 'VARCHAR', receiver: 'VARCHAR', amount: 'BIGNUM' },
+  },
 ]
 
 /** Tables derived from the mirrored ones whose rows name the block they come from, and go with it. */
@@ -161,9 +189,10 @@ export function insertRows({ target, columns, renamed = {} }: MirroredTable): st
   const names = Object.keys(columns)
   const into = names.map((name) => renamed[name] ?? name).join(', ')
   const values = names
-    .map((name) =>
-      name === 'block_timestamp' ? `make_timestamp(r.${name} * 1000000)` : `r.${name}`,
-    )
+    .map((name) => {
+      if (name === 'block_timestamp') return `make_timestamp(r.${name} * 1000000)`
+      return columns[name] === 'BIGNUM' ? `r.${name}::BIGNUM` : `r.${name}`
+    })
     .join(', ')
   return `INSERT INTO ${target} (${into}) SELECT ${values} FROM (SELECT unnest(from_json($1::JSON, '${structure(columns)}')) AS r)`
 }
@@ -171,7 +200,8 @@ export function insertRows({ target, columns, renamed = {} }: MirroredTable): st
 function structure(columns: Record<string, string>): string {
   const fields = Object.entries(columns).map(([name, type]) => [
     name,
-    type.endsWith('[]') ? [type.slice(0, -2)] : type,
+    // DuckDB reads no BIGNUM from JSON, but casts text to it.
+    type.endsWith('[]') ? [type.slice(0, -2)] : type.replace('BIGNUM', 'VARCHAR'),
   ])
   return JSON.stringify([Object.fromEntries(fields)])
 }

@@ -2,10 +2,14 @@ import { type Context, type Event, type EventNames, ponder } from 'ponder:regist
 import {
   answer,
   approval,
+  arbitrationRequest,
+  arbitratorRuling,
   asking,
   balance,
   block,
+  bondClaim,
   deposit,
+  gameAnswer,
   head,
   narrowing,
   operatorChange,
@@ -178,6 +182,31 @@ ponder.on('Worlds:ProbabilitiesUpdated', async ({ event, context: { db } }) => {
     .values(
       probabilities.map((probability, outcome) => ({ ...origin, ...of, outcome, probability })),
     )
+})
+
+/* OPTIMISTIC GAMES */
+
+ponder.on('OptimisticOracle:AnswerGiven', async ({ event, context: { db } }) => {
+  const origin = await record(db, event)
+  await db.insert(gameAnswer).values({ ...origin, oracle: event.log.address, ...event.args })
+})
+
+ponder.on('OptimisticOracle:ArbitrationRequested', async ({ event, context: { db } }) => {
+  const origin = await record(db, event)
+  await db
+    .insert(arbitrationRequest)
+    .values({ ...origin, oracle: event.log.address, ...event.args })
+})
+
+ponder.on('OptimisticOracle:ArbitratorRuled', async ({ event, context: { db } }) => {
+  const origin = await record(db, event)
+  await db.insert(arbitratorRuling).values({ ...origin, oracle: event.log.address, ...event.args })
+})
+
+ponder.on('OptimisticOracle:BondsClaimed', async ({ event, context: { db } }) => {
+  const origin = await record(db, event)
+  const { to, ...args } = event.args
+  await db.insert(bondClaim).values({ ...origin, oracle: event.log.address, ...args, receiver: to })
 })
 
 type Origin = Awaited<ReturnType<typeof record>>

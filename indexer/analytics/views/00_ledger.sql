@@ -1,6 +1,6 @@
 -- Views are made anew at every start, so they need no migration.
 
--- Every event of the ledger and of the keepers' notebook, in the chain's order when sorted by block_number, log_index.
+-- Every event of the ledger, of the keepers' notebook and of optimistic games, in the chain's order when sorted by block_number, log_index.
 CREATE OR REPLACE VIEW events AS
 SELECT 'QuestionAsked' AS kind, event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
        oracle AS account, question, NULL::VARCHAR AS verse, NULL::VARCHAR AS token, NULL::VARCHAR AS position,
@@ -53,7 +53,23 @@ FROM partition_reports
 UNION ALL
 SELECT DISTINCT 'ProbabilitiesUpdated', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
        keeper, question, parent, NULL, NULL, NULL::BIGNUM
-FROM probability_updates;
+FROM probability_updates
+UNION ALL
+SELECT 'AnswerGiven', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       answerer, question, NULL, NULL, NULL, bond
+FROM game_answers
+UNION ALL
+SELECT 'ArbitrationRequested', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       requester, question, NULL, NULL, NULL, NULL
+FROM arbitration_requests
+UNION ALL
+SELECT 'ArbitratorRuled', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       oracle, question, NULL, NULL, NULL, NULL
+FROM arbitrator_rulings
+UNION ALL
+SELECT 'BondsClaimed', event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
+       account, question, NULL, NULL, NULL, amount
+FROM bond_claims;
 
 -- Who may pull up for whom, now.
 CREATE OR REPLACE VIEW redeemers AS
