@@ -389,6 +389,7 @@ raise ValueError`
           `${forge(`b'x'`)}while True: os.write(201, b'x' * 65536)`,
           /more than/,
         ],
+        ['a stream of no kind', forge(`b'{"stream": 5, "text": "x"}\\n'`), /the guest says/],
         ['another value', forge(`b'{"json": "nonsense"}\\n'`), /not JSON/],
         ['half an answer, and death', `${forge(`b'{"json'`)}os._exit(0)`, /speaks no JSON/],
       ])('%s', async (_, code, message) => {
@@ -396,6 +397,21 @@ raise ValueError`
         await py(id, 'kept = 1')
         expect(String(await failure(provider.execute(id, code)))).toMatch(message)
         expect(await py(id, 'kept')).toBe(1)
+      })
+
+      it('a flood of output that nobody asked for', async () => {
+        const id = await born()
+        await py(id, 'kept = 1')
+        const code = `${forge(`b''`)}while True: os.write(201, b'{"stream": "stdout", "text": "x"}\\n')`
+        const heard: Output[] = []
+        await expect(
+          provider.execute(id, code, { timeMs: 400, onOutput: (each) => void heard.push(each) }),
+        ).rejects.toMatchObject({ code: 'EXECUTION_TIMEOUT' })
+        // What is heard has the same bound as what is kept, and nothing is heard of a run that is over.
+        expect(heard.length).toBeLessThanOrEqual(65_536)
+        const { length } = heard
+        expect(await py(id, 'kept')).toBe(1)
+        expect(heard).toHaveLength(length)
       })
 
       it('half an answer, and nothing after that', async () => {
