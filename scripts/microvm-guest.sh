@@ -5,7 +5,7 @@
 #   root.ext4   a read-only root: Python, SpiderMonkey's shell, busybox, the agent
 #   home.ext4   an empty disk for the world's own files (sparse)
 #   packages    name, version and SHA-256 of every package used
-# Needs apt-get with current lists, dpkg-deb, cpio and mke2fs; neither root nor an installation of the packages.
+# Needs apt-get, dpkg-deb, cpio and mke2fs; neither root nor an installation of the packages.
 # `microvm-guest.sh vmlinux KERNEL OUT` unpacks a kernel to the bare ELF image that Firecracker boots.
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -32,28 +32,41 @@ main() {
 
 # The first package that a package depends on.
 first_dependency() {
-  apt-cache depends "$1" | awk '$1 == "Depends:" || $1 == "PreDepends:" { print $2; exit }'
+  apt-cache "${apt[@]}" depends "$1" 2>/dev/null | awk '$1 == "Depends:" || $1 == "PreDepends:" { print $2; exit }'
 }
 
 # Everything that is needed to run the named packages' programs, and nothing for installing them.
 closure() {
-  apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+  apt-cache "${apt[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
     --no-enhances "$@" | grep -E '^[a-z0-9]' | sort -u |
     grep -E '^(libc6|libgcc-s1|libstdc\+\+6|zlib1g|libexpat1|libffi[0-9]+|libbz2-1\.0|liblzma[0-9]+|libuuid1|libreadline[0-9t]+|libtinfo[0-9]+|lib?python3.*|python3.*)$'
 }
 
-download() {
+# Fetches the packages into $work/packages; fails when the lists at hand name none, or name what is there no more.
+fetch() {
   local kernel javascript
-  kernel=$(first_dependency linux-image-cloud-amd64)
-  javascript=$(apt-cache pkgnames libmozjs- | grep -E '^libmozjs-[0-9]+-dev$' | sort -t- -k2 -n | tail -1)
-  test -n "$kernel" -a -n "$javascript" || {
-    echo 'no kernel or no libmozjs among the packages that apt knows: run apt-get update' >&2
-    exit 1
-  }
   local -a names
+  kernel=$(first_dependency linux-image-cloud-amd64)
+  javascript=$(apt-cache "${apt[@]}" pkgnames libmozjs- | grep -E '^libmozjs-[0-9]+-dev$' | sort -t- -k2 -n | tail -1)
+  if [ -z "$kernel" ] || [ -z "$javascript" ]; then
+    echo 'no kernel or no libmozjs among the packages that apt knows' >>"$work/apt"
+    return 1
+  fi
   mapfile -t names < <(closure python3-minimal libpython3-stdlib libstdc++6 zlib1g libreadline8)
-  (cd "$work/packages" && apt-get -q download "$kernel" "$javascript" busybox-static "${names[@]}") \
-    >"$work/apt" 2>&1 || {
+  (cd "$work/packages" && apt-get "${apt[@]}" -q download "$kernel" "$javascript" busybox-static "${names[@]}") \
+    >>"$work/apt" 2>&1
+}
+
+download() {
+  # The machine's own package lists may be missing or too old: fetched anew, beside them.
+  apt=()
+  fetch || {
+    mkdir -p "$work/lists/partial"
+    apt=(-o "Dir::State::lists=$work/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+      -o Debug::NoLocking=1 -o APT::Sandbox::User=)
+    apt-get "${apt[@]}" -qq update >>"$work/apt" 2>&1 || true
+    fetch
+  } || {
     cat "$work/apt" >&2
     exit 1
   }
