@@ -88,7 +88,9 @@ export async function makeTemplate(
 export async function holdTemplate(template: Template, dataDir: string): Promise<Template> {
   const folder = join(dataDir, 'templates', template.id)
   await makeFolder(folder, async (unfinished) => {
-    for (const name of await readdir(template.folder))
+    // What booted it may have left its sockets there.
+    const entries = await readdir(template.folder, { withFileTypes: true })
+    for (const { name } of entries.filter((entry) => entry.isFile()))
       await share(join(template.folder, name), join(unfinished, name))
   })
   return { ...template, folder }
