@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +10,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { detectMicrovm } from '../../providers/microvm/detect.ts'
 import { createMicrovmProvider } from '../../providers/microvm/provider.ts'
+import { holdTemplate } from '../../providers/microvm/template.ts'
 import { EPOCH_MS } from '../../providers/microvm/worlds.ts'
 import type { Output, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { type Language, type Scenario, scenarioSpec } from '../../providers/scenarios/scenario.ts'
@@ -58,6 +61,25 @@ describe('finding an engine for microVMs', () => {
       reason: expect.stringContaining('/bin/true'),
     })
   })
+})
+
+it('what booted a template leaves its sockets behind when a data folder takes hold of it', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'template-'))
+  const server = createServer()
+  try {
+    const folder = join(place, 'template')
+    await mkdir(folder)
+    await writeFile(join(folder, 'memory'), 'pages')
+    server.listen(join(folder, 'agent.sock'))
+    await once(server, 'listening')
+    const about = { engine: 'any', guest: 'any', bootMs: 1 }
+    const held = await holdTemplate({ ...about, id: 'id', folder }, join(place, 'data'))
+    expect(await readdir(held.folder)).toEqual(['memory'])
+    expect(await readFile(join(held.folder, 'memory'), 'utf8')).toBe('pages')
+  } finally {
+    server.close()
+    await rm(place, { recursive: true })
+  }
 })
 
 describeWithEngine('microvm', await findMicrovm(), () => {
