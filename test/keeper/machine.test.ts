@@ -72,6 +72,11 @@ type Event =
   | 'deep'
   | 'takeBack'
   | 'comeAgain'
+  | 'hold'
+  | 'admit'
+  | 'decline'
+  | 'fail'
+  | 'retry'
   | 'run'
 const events = fc.array(
   fc.constantFrom<Event>(
@@ -82,6 +87,11 @@ const events = fc.array(
     'deep',
     'takeBack',
     'comeAgain',
+    'hold',
+    'admit',
+    'decline',
+    'fail',
+    'retry',
     'run',
     'run',
     'run',
@@ -93,10 +103,12 @@ function simulate(history: readonly Event[], isAnswerOurs: boolean) {
   const done = new Set<StepName>()
   const live = { base: false, verses: false, hasRun: false }
   const chain = { isOnChain: true, isTriggerDeep: false, isAnswered: false, isResolved: false }
+  const gate = { isHeld: false, isDeclined: false, hasFailed: false }
   const effects: { step: StepName; isCut: boolean }[] = []
   const progress = (): Progress => ({
     ...nothing,
     ...chain,
+    ...gate,
     isAnswerOurs: isAnswerOurs && done.has('verify'),
     done: new Set(done),
     live: {
@@ -122,6 +134,9 @@ function simulate(history: readonly Event[], isAnswerOurs: boolean) {
     )
     expect(done).toEqual(new Set([...done, ...needs]))
     expect(chain.isOnChain).toBe(true)
+    expect(gate).toMatchObject({ isDeclined: false, hasFailed: false })
+    // What is held back does not begin; what has begun goes on.
+    if (!done.has('verify')) expect(gate.isHeld && !live.base && !live.verses).toBe(false)
     if (step === 'report') expect(chain.isTriggerDeep).toBe(true)
     if (step === 'answer') expect(chain.isAnswered).toBe(false)
     if (step === 'merge') expect(chain.isResolved).toBe(true)
@@ -166,15 +181,34 @@ function simulate(history: readonly Event[], isAnswerOurs: boolean) {
         })
         // What the store does when nothing came in its place.
         done.clear()
+        gate.hasFailed = false
         break
       case 'comeAgain':
         chain.isOnChain = true
+        break
+      case 'hold':
+        gate.isHeld = true
+        break
+      case 'decline':
+        // Only what has not begun is asked about: the admission of the rest is settled.
+        gate.isDeclined = !done.has('verify')
+        break
+      case 'admit':
+        Object.assign(gate, { isHeld: false, isDeclined: false })
+        break
+      case 'fail':
+        gate.hasFailed = true
+        break
+      case 'retry':
+        // What the operator does: all is done anew, unless it was reported.
+        if (gate.hasFailed && !done.has('report')) done.clear()
+        gate.hasFailed = false
         break
     }
   }
 
   for (const event of history) happen(event)
-  return { act, chain, done, effects, live, progress }
+  return { act, chain, gate, done, effects, live, progress }
 }
 
 test('from any history, what runs on undisturbed comes to rest', () => {
@@ -206,6 +240,48 @@ test('however often it is killed, it ends as if it never had been', () => {
       for (const binding of ['report', 'merge'] as const)
         expect(effects.filter(({ step, isCut }) => step === binding && !isCut)).toHaveLength(1)
       expect(effects.at(-1)).toEqual({ step: 'merge', isCut: false })
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('what is declined, or has failed, keeps no world and does nothing, until that is undone', () => {
+  fc.assert(
+    fc.property(events, fc.boolean(), fc.boolean(), (history, isAnswerOurs, isFailure) => {
+      const { act, chain, gate, done, effects, live, progress } = simulate(history, isAnswerOurs)
+      Object.assign(chain, { isOnChain: true })
+      Object.assign(gate, { hasFailed: isFailure, isDeclined: !isFailure, isHeld: false })
+      const before = effects.length
+      while (act(false));
+      expect(effects).toHaveLength(before)
+      expect([live.base, live.verses]).toEqual([false, false])
+      expect(plan(progress())).toEqual({ kind: 'finish', state: isFailure ? 'failed' : 'declined' })
+
+      if (!done.has('report')) done.clear()
+      Object.assign(gate, { hasFailed: false, isDeclined: false })
+      Object.assign(chain, { isTriggerDeep: true, isAnswered: true, isResolved: true })
+      while (act(false));
+      expect(plan(progress())).toEqual({ kind: 'finish', state: 'resolved' })
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('what is held waits without a world, and goes to its end when it is admitted', () => {
+  fc.assert(
+    fc.property(events, (history) => {
+      const { act, chain, gate, done, live, progress } = simulate(history, false)
+      Object.assign(chain, { isOnChain: true, isTriggerDeep: true })
+      Object.assign(gate, { hasFailed: false, isDeclined: false, isHeld: true })
+      const hadBegun = live.base || live.verses || done.has('verify')
+      while (act(false));
+      const held = plan(progress())
+      expect(held.kind === 'wait' && held.state === 'waiting').toBe(!done.has('verify'))
+      expect(done.has('verify')).toBe(hadBegun)
+      gate.isHeld = false
+      Object.assign(chain, { isAnswered: true, isResolved: true })
+      while (act(false));
+      expect(plan(progress())).toEqual({ kind: 'finish', state: 'resolved' })
     }),
     { numRuns: 1_000 },
   )
