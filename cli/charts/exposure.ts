@@ -36,17 +36,16 @@ const EXPOSURE = `
 /** What each owner has in every combination of answers that can still come true. */
 export const exposureChart: Chart = async (analytics, { owner = '' }) => {
   const { rows: holders } = await analytics.sql(HOLDERS, [owner])
-  const shown = await Promise.all(
-    holders.map(async (each) => {
-      const [who, token, symbol] = holder.parse(each)
-      const { rows } = await analytics.sql(EXPOSURE, [who, token])
-      return rows.map((future) => {
-        const [name, amount] = row.parse(future)
-        return { owner: `${who.slice(0, 10)} ${symbol}`, future: name, amount }
-      })
-    }),
-  )
-  const values = shown.flat()
+  const values: { owner: string; future: string; amount: number }[] = []
+  // One after another: the analytics run only so many at once.
+  for (const each of holders) {
+    const [who, token, symbol] = holder.parse(each)
+    const { rows } = await analytics.sql(EXPOSURE, [who, token])
+    for (const future of rows) {
+      const [name, amount] = row.parse(future)
+      values.push({ owner: `${who.slice(0, 10)} ${symbol}`, future: name, amount })
+    }
+  }
   return {
     kind: 'vega-lite',
     title: 'Who holds which future',

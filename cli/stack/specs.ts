@@ -31,6 +31,8 @@ export function indexerSpecs(
       env: {
         ...common,
         ANALYTICS_PORT: port(urls.analytics),
+        // Of Node's threads, some are left to the mirror when every query there may be is running.
+        UV_THREADPOOL_SIZE: '8',
         INDEXER_URL: new URL(urls.graphql).origin,
         KEEPER_URLS: hasKeeper ? urls.keeper : '',
       },

@@ -7,6 +7,8 @@ export type QueryResult = { columns: { name: string; type: string }[]; rows: Jso
 
 export type Limits = {
   timeoutMs: number
+  /** What DuckDB has to stop in once it is told to; what cannot be stopped is answered without. */
+  graceMs: number
   rows: number
   /** Of the rows as JSON. */
   bytes: number
@@ -16,6 +18,7 @@ export type Limits = {
 
 export const DEFAULT_LIMITS: Limits = {
   timeoutMs: 10_000,
+  graceMs: 2_000,
   rows: 100_000,
   bytes: 32 * 1_024 * 1_024,
   concurrency: 4,
@@ -32,20 +35,38 @@ export type RunQuery = (sql: string, values?: DuckDBValue[]) => Promise<QueryRes
 
 export function createQuery(database: Database, limits: Limits = DEFAULT_LIMITS): RunQuery {
   const enter = createGate(limits.concurrency)
-  return async (sql, values = []) => {
-    const leave = await enter()
+  const perform = async (sql: string, values: DuckDBValue[]) => {
+    const connection = await database.connect()
     try {
-      const connection = await database.connect()
-      try {
-        await requireSelect(connection, sql)
-        return await select(connection, sql, values, limits)
-      } finally {
-        connection.closeSync()
-      }
+      await requireSelect(connection, sql)
+      return await select(connection, sql, values, limits)
     } finally {
-      leave()
+      connection.closeSync()
     }
   }
+  return async (sql, values = []) => {
+    const leave = await enter()
+    // Whatever becomes of the answer, the place is taken until the work has ended.
+    const work = perform(sql, values).finally(leave)
+    return inTime(work, limits)
+  }
+}
+
+/** The work's result, or QUERY_TIMEOUT when DuckDB is inside of something that it does not interrupt. */
+async function inTime<T>(work: Promise<T>, { timeoutMs, graceMs }: Limits): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(tooLate(timeoutMs)), timeoutMs + graceMs)
+  // It may be rejected when nobody waits for it any more.
+  work.catch(() => {})
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function tooLate(timeoutMs: number): MultiverseError {
+  return new MultiverseError('QUERY_TIMEOUT', `the query took more than ${timeoutMs} ms`)
 }
 
 /** Lets `width` through at a time and as many again wait. */
@@ -90,6 +111,43 @@ const TABLE_FUNCTIONS = new Set([
   'journal_bisimilarity',
 ])
 
+/**
+ * What may not be called: some make much of little in one step, or take far longer than what they are given is long, and
+ * DuckDB interrupts nothing but whole steps; some only wait, and some tell of the machine.
+ */
+const REFUSED_FUNCTIONS = new Set([
+  'range',
+  'generate_series',
+  'repeat',
+  'lpad',
+  'rpad',
+  'list_resize',
+  'array_resize',
+  'printf',
+  'format',
+  'levenshtein',
+  'editdist3',
+  'damerau_levenshtein',
+  'jaccard',
+  'jaro_similarity',
+  'jaro_winkler_similarity',
+  'mismatches',
+  'hamming',
+  'sleep_ms',
+  'pg_sleep',
+  'write_log',
+  'current_setting',
+])
+
+/** Of the views that DuckDB brings, these tell of the tables and of nothing else. */
+const SYSTEM_VIEWS = new Set([
+  'duckdb_tables',
+  'duckdb_views',
+  'duckdb_columns',
+  'duckdb_constraints',
+  'duckdb_indexes',
+])
+
 /** Statements are judged by DuckDB's own parse of them, not by their text. */
 async function requireSelect(connection: DuckDBConnection, sql: string): Promise<void> {
   if (sql.length > MAX_SQL_LENGTH)
@@ -116,13 +174,40 @@ async function requireSelect(connection: DuckDBConnection, sql: string): Promise
 function refuseFunctions(node: unknown): void {
   if (Array.isArray(node)) for (const each of node) refuseFunctions(each)
   if (typeof node !== 'object' || node === null) return
-  const { type, function: call } = node as { type?: unknown; function?: unknown }
+  const reason = refusalOf(node as ParsedNode)
+  if (reason !== null) throw new MultiverseError('SQL_REFUSED', reason)
+  const { type, function: call, ...rest } = node as ParsedNode
+  // As a table a function gives its rows one by one: what it is given is all there is left to judge.
+  const inner = type === 'TABLE_FUNCTION' ? Object.values(call ?? {}) : [call]
+  for (const each of [...inner, ...Object.values(rest)]) refuseFunctions(each)
+}
+
+/** A node of DuckDB's parse, as far as it is looked at. */
+type ParsedNode = {
+  type?: unknown
+  function?: { function_name?: string }
+  function_name?: string
+  table_name?: string
+}
+
+function refusalOf({ type, function: call, ...node }: ParsedNode): string | null {
   if (type === 'TABLE_FUNCTION') {
-    const name = (call as { function_name?: string } | undefined)?.function_name ?? 'unknown'
-    if (!TABLE_FUNCTIONS.has(name.toLowerCase()))
-      throw new MultiverseError('SQL_REFUSED', `the table function ${name} cannot be used`)
+    const name = call?.function_name ?? 'unknown'
+    return TABLE_FUNCTIONS.has(name.toLowerCase())
+      ? null
+      : `the table function ${name} cannot be used`
   }
-  for (const each of Object.values(node)) refuseFunctions(each)
+  if (type === 'FUNCTION') {
+    const name = node.function_name ?? 'unknown'
+    return REFUSED_FUNCTIONS.has(name.toLowerCase()) ? `the function ${name} cannot be used` : null
+  }
+  if (type === 'BASE_TABLE') {
+    const name = node.table_name ?? 'unknown'
+    return /^(duckdb|pragma|pg)_/i.test(name) && !SYSTEM_VIEWS.has(name.toLowerCase())
+      ? `the table ${name} cannot be used`
+      : null
+  }
+  return null
 }
 
 async function select(
@@ -163,8 +248,7 @@ async function select(
     return { columns, rows }
   } catch (error) {
     if (isMultiverseError(error)) throw error
-    if (isLate)
-      throw new MultiverseError('QUERY_TIMEOUT', `the query took more than ${limits.timeoutMs} ms`)
+    if (isLate) throw tooLate(limits.timeoutMs)
     throw new MultiverseError('SQL_FAILED', oneLine(error), { cause: error })
   } finally {
     clearTimeout(timer)

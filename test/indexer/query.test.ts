@@ -87,6 +87,31 @@ describe('what is refused', () => {
     ['EXPORT', () => `EXPORT DATABASE '${folder}/out'`],
     ['a transaction', () => 'BEGIN'],
     ['CHECKPOINT', () => 'FORCE CHECKPOINT'],
+    ['read_json', () => `SELECT * FROM read_json('${csv()}')`],
+    ['read_parquet', () => `SELECT * FROM read_parquet('${csv()}')`],
+    ['sniff_csv', () => `SELECT * FROM sniff_csv('${csv()}')`],
+    ['another database', () => `SELECT * FROM read_duckdb('${folder}/multiverse.duckdb')`],
+    ['the network', () => "FROM 'https://example.com/a.csv'"],
+    ['the environment', () => "SELECT getenv('HOME')"],
+    ['a setting', () => "SELECT current_setting('temp_directory')"],
+    ['where the file is', () => 'FROM pragma_database_list'],
+    ['the databases', () => 'FROM duckdb_databases'],
+    ['settings as a view', () => 'FROM pg_catalog.pg_settings'],
+    ['SQL in SQL', () => "SELECT * FROM json_execute_serialized_sql('{}')"],
+    ['PREPARE', () => 'PREPARE p AS SELECT 1'],
+    ['EXECUTE', () => 'EXECUTE p'],
+    ['USE', () => 'USE memory'],
+    ['DETACH', () => 'DETACH multiverse'],
+    ['RESET', () => 'RESET memory_limit'],
+    ['VACUUM', () => 'VACUUM'],
+    ['IMPORT', () => `IMPORT DATABASE '${folder}'`],
+    ['EXPLAIN ANALYZE', () => 'EXPLAIN ANALYZE SELECT 1'],
+    ['a sleep', () => 'SELECT sleep_ms(10000)'],
+    ['a list that is made in one step', () => 'SELECT list_sum(range(1000000000))'],
+    ['a text that is made in one step', () => "SELECT repeat('x', 1000000000)"],
+    ['a comparison that takes its square', () => "SELECT levenshtein('a', 'b')"],
+    ['one hidden in a lambda', () => 'SELECT list_transform([1], lambda x: len(range(x)))'],
+    ['only a comment', () => '-- nothing'],
     ['nonsense', () => 'SELEC 1'],
     ['nothing', () => ''],
     [
@@ -128,7 +153,8 @@ describe('limits', () => {
     await expect(query('SELECT * FROM range(1001)')).rejects.toMatchObject({
       code: 'RESULT_TOO_LARGE',
     })
-    await expect(query("SELECT repeat('x', 200000)")).rejects.toMatchObject({
+    const wide = "SELECT string_agg(i::VARCHAR, '') FROM range(50000) t(i)"
+    await expect(query(wide)).rejects.toMatchObject({
       code: 'RESULT_TOO_LARGE',
     })
     expect((await query('SELECT * FROM range(1000)')).rows).toHaveLength(1_000)
@@ -137,9 +163,18 @@ describe('limits', () => {
   test('more memory than there is', async () => {
     const query = createQuery(database, { ...DEFAULT_LIMITS, timeoutMs: 5_000 })
     await expect(
-      query("SELECT list(repeat('x', 1000000) || i) FROM range(100000) t(i)"),
+      query('SELECT list(a.i::VARCHAR || b.i) FROM range(100000) a(i), range(1000) b(i)'),
     ).rejects.toMatchObject({ code: expect.stringMatching(/SQL_FAILED|QUERY_TIMEOUT/) as string })
     await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
+  })
+
+  test('a step that DuckDB does not interrupt is answered without, and the mirror goes on', async () => {
+    const query = createQuery(database, { ...limits, graceMs: 100, concurrency: 1 })
+    const bomb = "SELECT length(string_agg('9', '')::BIGNUM::VARCHAR) FROM range(90000)"
+    await expect(query(bomb)).rejects.toMatchObject({ code: 'QUERY_TIMEOUT' })
+    await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
+    // Its place is free once it has ended.
+    expect((await query('SELECT 1')).rows).toEqual([[1]])
   })
 
   test('too many at once', async () => {
