@@ -62,7 +62,7 @@ const txsQuery = z.object({
   limit: whole.default(100).transform((limit) => Math.min(limit, MAX_PAGE)),
 })
 /** A job by its key or the beginning of it; null for every dead letter. */
-const jobsBody = z.strictObject({ key: z.string().min(6).max(66).nullable() })
+const jobsBody = z.strictObject({ key: z.string().min(3).max(80).nullable() })
 
 /** What is not a bad request. */
 const STATUS: Record<string, ContentfulStatusCode> = {

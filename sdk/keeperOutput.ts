@@ -47,12 +47,12 @@ export const JOB_STATES = ['active', 'queued', 'delayed', 'held', 'dead'] as con
 
 const job = {
   queue: z.string(),
-  /** A partition's key, or for an answer the question's id. */
-  key: hex,
+  /** A partition's key, for an answer or a duty the question's id, and `all` for redemptions. */
+  key: z.string(),
   state: z.enum(JOB_STATES),
   parent: hex.nullable(),
-  question: hex,
-  /** The partition's state; null for an answer. */
+  question: hex.nullable(),
+  /** The partition's state; null for other work. */
   partition: z.string().nullable(),
   /** The step that was begun. */
   step: z.string().nullable(),
@@ -77,7 +77,7 @@ export const keeperJobOutput = z.strictObject({
 })
 
 /** `keeper retry` and `keeper drop`: the jobs that it was done with. */
-export const keeperKeysOutput = z.strictObject({ keys: z.array(hex) })
+export const keeperKeysOutput = z.strictObject({ keys: z.array(z.string()) })
 
 /** `keeper worlds`: the worlds that live in the keeper's process. */
 export const keeperWorldsOutput = z.strictObject({

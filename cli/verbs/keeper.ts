@@ -77,9 +77,9 @@ export async function keeperJobsVerb(
         ? `no ${state ?? 'open'} jobs`
         : table(
             jobs.map((job) => [
-              short(job.key),
+              job.key.slice(0, 18),
               job.queue,
-              short(job.question),
+              job.question === null ? '' : short(job.question),
               job.state,
               job.step ?? '',
               `${job.failures}`,
@@ -99,7 +99,7 @@ async function oneJob(key: string, options: CommonOptions): Promise<Result> {
       ['key', job.key],
       ['queue', job.queue],
       ...(job.parent === null ? [] : [['parent', job.parent]]),
-      ['question', job.question],
+      ['question', job.question ?? ''],
       ['state', job.partition === null ? job.state : `${job.state}, partition ${job.partition}`],
       ['step', job.step ?? ''],
       ['failures', `${job.failures}${job.class === null ? '' : `, ${job.class}`}`],

@@ -66,7 +66,9 @@ export function createDeadLetters(options: {
           key as Hex,
           {
             error: dropped,
-            events: [{ kind: 'partition.failed', parent: parent!, question, ...dropped }],
+            events: [
+              { kind: 'partition.failed', parent: parent!, question: question!, ...dropped },
+            ],
           },
           also,
         )
@@ -90,8 +92,11 @@ export function createDeadLetters(options: {
   async function find(key: string): Promise<JobView> {
     const [job, another] = await views.matching(key)
     if (!job) throw new MultiverseError('UNKNOWN_JOB', `no job is named ${key}, or begins so`)
-    if (another && job.key !== key)
-      throw new MultiverseError('AMBIGUOUS_JOB', `more than one job begins with ${key}`)
+    if (another)
+      throw new MultiverseError(
+        'AMBIGUOUS_JOB',
+        `more than one job begins with ${key}: say which, such as ${job.queue}:${job.key} or ${another.queue}:${another.key}`,
+      )
     return job
   }
 

@@ -17,8 +17,9 @@ export type JobView = {
   key: string
   state: JobState
   parent: Hex | null
-  question: Hex
-  /** Of the partition; null for an answer. */
+  /** Null where the work is about no one question. */
+  question: Hex | null
+  /** Of the partition; null for other work. */
   partition: PartitionState | null
   /** The step that was begun. */
   step: string | null
@@ -35,7 +36,7 @@ export type JobView = {
 /** An operator's view of the queue, the failures and what waits. */
 export type JobViews = {
   list: (filter: { state?: JobState | undefined; limit: number }) => Promise<JobView[]>
-  /** The work whose key begins so. */
+  /** The work whose key begins so, or `QUEUE:KEY` does. */
   matching: (prefix: string) => Promise<JobView[]>
 }
 
@@ -52,7 +53,7 @@ const VIEW = `
     select k.queue, k.key,
       case when f.dead_at is not null then 'dead' when q.active then 'active' when p.state = 'waiting' then 'held'
         when q.start_after > now() or q.key is null then 'delayed' else 'queued' end as state,
-      p.parent, coalesce(p.question, k.key) as question, p.state as partition,
+      p.parent, coalesce(p.question, case when k.key like '0x%' then k.key end) as question, p.state as partition,
       (select s.name from keeper.steps s where s.partition = p.key and s.state = 'intended' limit 1) as step,
       coalesce((select sum(n.value::int) from jsonb_each_text(f.counts) n), 0)::int as failures, f.class,
       case when f.code is not null then jsonb_build_object('code', f.code, 'message', f.message) end as error,
@@ -75,6 +76,9 @@ export function createJobViews(db: Database): JobViews {
         [QUEUES, state ?? null, limit],
       ),
     matching: (prefix) =>
-      db.query(`${VIEW} where starts_with(key, $2) order by queue, key limit 3`, [QUEUES, prefix]),
+      db.query(
+        `${VIEW} where starts_with(key, $2) or starts_with(queue || ':' || key, $2) order by queue, key limit 3`,
+        [QUEUES, prefix],
+      ),
   }
 }

@@ -13,6 +13,7 @@ import { type Database, openFolder } from '../../keeper/store/database.ts'
 import { createJobViews, type JobViews } from '../../keeper/store/jobs.ts'
 import { migrate } from '../../keeper/store/migrations.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { keeperJobsOutput } from '../../sdk/keeperOutput.ts'
 import { PATIENT } from './world.ts'
 
 vi.setConfig(PATIENT)
@@ -156,6 +157,27 @@ async function run(key: Hex, model: Model, error: Error | null): Promise<void> {
   const isRetry = Object.keys(model.counts).length > 0
   await handle({ key, isRetry, signal: new AbortController().signal })
 }
+
+test('work of several queues about one question is told apart, and work about none is shown', async () => {
+  const key = keccak256(toHex('several'))
+  const dead = { class: 'permanent' as const, failure: { code: 'X', message: 'x' } }
+  await db.transaction(async (tx) => {
+    for (const work of [
+      { queue: 'answer' as const, key },
+      { queue: 'duty' as const, key },
+      { queue: 'redeem' as const, key: 'all' },
+    ])
+      await stores.failures.record(tx, { ...work, ...dead }, () => ({ kind: 'dead' }))
+  })
+  await expect(letters.find(key)).rejects.toMatchObject({
+    code: 'AMBIGUOUS_JOB',
+    message: expect.stringContaining(`answer:${key} or duty:${key}`),
+  })
+  expect(await letters.find(`duty:${key.slice(0, 12)}`)).toMatchObject({ queue: 'duty', key })
+  expect(await letters.find('all')).toMatchObject({ queue: 'redeem', question: null })
+  const jobs = await views.list({ limit: 100 })
+  expect(keeperJobsOutput.parse({ jobs }).jobs).toHaveLength(jobs.length)
+})
 
 /** What cannot be retried or dropped is refused by name. */
 function expectKnown(error: unknown): void {
