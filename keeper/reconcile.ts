@@ -34,7 +34,7 @@ const RECENT_SIZE = 128
 export function createReconciler(options: {
   providers: Pick<Providers, 'ids' | 'worlds'>
   verses: VerseIndex
-  worlds: Pick<Worlds, 'list' | 'release'>
+  worlds: Pick<Worlds, 'list' | 'release' | 'isMerged'>
   chain: ChainStore
   books: Discrepancies
   startBlock: number
@@ -93,7 +93,13 @@ export function createReconciler(options: {
     }
     const known = lifeless.filter(({ isKnown }) => isKnown).map(({ key }): Hex => key)
     if (known.length > 0) await books.wake(known)
-    return lifeless.length
+    // Whoever merged them has told of their ends.
+    const elsewhere = await books.resolvedAnywhere(keys.filter((key) => !worlds.isMerged(key)))
+    for (const key of elsewhere) {
+      log.info({ partition: key }, 'partition.left')
+      await worlds.release(key)
+    }
+    return lifeless.length + elsewhere.length
   }
 
   /** Reads the newest settled blocks again, and a part of the history, in turn all of it. */

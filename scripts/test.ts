@@ -71,7 +71,11 @@ const deep: Suite[] = [
     name: 'differential',
     run: () => vitest(['test/ledger/differential.test.ts'], { HISTORIES: '10000' }),
   },
-  { name: 'keeper', run: () => vitest(['test/keeper/crash'], { DEEP: '1' }) },
+  {
+    name: 'keeper',
+    run: () =>
+      vitest(['test/keeper/crash', 'test/keeper/postgres', 'test/keeper/hostile'], { DEEP: '1' }),
+  },
   {
     name: 'worlds',
     run: () =>

@@ -10,7 +10,7 @@ import {
   keeperClient,
   keeperEnv,
 } from '../../test/keeper/world.ts'
-import { createLoad, type Load } from './load.ts'
+import { createLoad, type Load } from '../../test/keeper/load.ts'
 
 /** A keeper in a process of its own, on a chain of its own. */
 export type Scene = {

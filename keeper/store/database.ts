@@ -10,7 +10,12 @@ import { errorFields, type Log } from '../log.ts'
 export type Query = <Row extends object>(sql: string, values?: readonly unknown[]) => Promise<Row[]>
 
 /** Statements that commit together. Only these may be run until the transaction ends. */
-export type Transact = { query: Query; boss: BossDb }
+export type Transact = {
+  query: Query
+  boss: BossDb
+  /** Resolves when it is over: whether it was committed. */
+  ended: Promise<boolean>
+}
 
 /** A Postgres, in a folder or on a server, with the job queue in it. */
 export type Database = {
@@ -48,13 +53,16 @@ export async function openFolder(folder: string, log: Log): Promise<Database> {
       boss,
       isSole: true,
       transaction: (work) =>
-        pglite.transaction((on) => {
-          const run = queryFolder(on)
-          return work({
-            query: run,
-            boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
-          })
-        }),
+        ending((ended) =>
+          pglite.transaction((on) => {
+            const run = queryFolder(on)
+            return work({
+              query: run,
+              boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
+              ended,
+            })
+          }),
+        ),
       async close() {
         await boss.stop({ graceful: false, close: false })
         await pglite.close()
@@ -82,17 +90,24 @@ export async function openServer(url: string, log: Log): Promise<Database> {
     query: queryServer(pool),
     boss,
     isSole: false,
-    async transaction(work) {
-      const transaction = await pool.beginTransaction!().catch(fail)
-      try {
-        const result = await work({ query: queryServer(transaction.db), boss: transaction.db })
-        await transaction.commit().catch(fail)
-        return result
-      } catch (error) {
-        await transaction.rollback()
-        throw error
-      }
-    },
+    transaction: (work) =>
+      ending(async (ended) => {
+        const transaction = await pool.beginTransaction!().catch(fail)
+        try {
+          const { db } = transaction
+          const result = await work({
+            query: queryServer(db),
+            boss: { executeSql: (sql, values) => db.executeSql(sql, values).catch(fail) },
+            ended,
+          })
+          await transaction.commit().catch(fail)
+          return result
+        } catch (error) {
+          // With its connection the transaction is gone as well.
+          await transaction.rollback().catch(() => {})
+          throw error
+        }
+      }),
     close: () => boss.stop({ graceful: false }),
   }
 }
@@ -110,6 +125,19 @@ async function createFolder(folder: string): Promise<void> {
   const pglite = await PGlite.create(unfinished).catch(fail)
   await pglite.close()
   await rename(unfinished, folder)
+}
+
+/** Runs a transaction that can tell others when it is over. */
+async function ending<T>(transact: (ended: Promise<boolean>) => Promise<T>): Promise<T> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  try {
+    const result = await transact(promise)
+    resolve(true)
+    return result
+  } catch (error) {
+    resolve(false)
+    throw error
+  }
 }
 
 function queryFolder(on: PGlite | Transaction): Query {

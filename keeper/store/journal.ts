@@ -40,18 +40,27 @@ export function createJournal(
 ): Journal {
   let deferred: JournalEvent[] = []
   let timer: NodeJS.Timeout | undefined
+  /** Transactions under way that carry events which were set aside. */
+  const carriers = new Map<Promise<boolean>, Promise<void>>()
 
   async function append(tx: Transact, events: readonly JournalEvent[]): Promise<void> {
+    // A step rests on what was set aside while it ran: it must not be committed before whoever carries that.
+    for (const [ended, settled] of carriers) if (ended !== tx.ended) await settled
     const earlier = deferred
     const all = [...earlier, ...events]
     if (all.length === 0) return
     deferred = []
-    try {
-      await write(tx, all)
-    } catch (error) {
-      deferred = [...earlier, ...deferred]
-      throw error
-    }
+    if (earlier.length > 0) carry(tx, earlier)
+    await write(tx, all)
+  }
+
+  /** Sets events aside again if their transaction is rolled back. */
+  function carry({ ended }: Transact, events: JournalEvent[]): void {
+    const settled = ended.then((isCommitted) => {
+      carriers.delete(ended)
+      if (!isCommitted) deferred = [...events, ...deferred]
+    })
+    carriers.set(ended, settled)
   }
 
   async function flush(): Promise<void> {

@@ -10,6 +10,8 @@ export type Discrepancies = {
   wakeForgotten(at: { head: number; deep: number; deepTime: number }): Promise<number>
   /** The partitions of these that nothing may live for: ended ones, and ones that the books do not know. */
   lifeless(keys: readonly Hex[]): Promise<{ key: Hex; isKnown: boolean }[]>
+  /** Those of these that are resolved, where another keeper on the same books may have kept their winner's world. */
+  resolvedAnywhere(keys: readonly Hex[]): Promise<Hex[]>
   /** Has jobs let go of what lives for these partitions. */
   wake(keys: readonly Hex[]): Promise<void>
   /** The facts of these that the books lack. */
@@ -86,6 +88,14 @@ export function createDiscrepancies(options: {
       return keys
         .filter((key) => ENDED.includes(states.get(key) ?? 'unknown'))
         .map((key) => ({ key, isKnown: states.has(key) }))
+    },
+    async resolvedAnywhere(keys) {
+      if (db.isSole || keys.length === 0) return []
+      const rows = await db.query<{ key: Hex }>(
+        `select key from keeper.partitions where key = any($1) and state = 'resolved'`,
+        [keys],
+      )
+      return rows.map(({ key }) => key)
     },
     async wake(keys) {
       await db.transaction((tx) => queue.add(tx, 'partition', keys))

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 // A keeper as a process of its own, the way the stack runs it.
 
 const MAIN = fileURLToPath(new URL('../../keeper/main.ts', import.meta.url))
+/** A keeper that ends itself where it is told, and tells what lives at its providers. */
+export const CRASH_CHILD = fileURLToPath(new URL('./crash/child.ts', import.meta.url))
 
 type LogLine = Record<string, unknown> & { msg: string }
 

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Hex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
@@ -9,7 +8,8 @@ import type { PartitionView } from '../../keeper/views.ts'
 import { childVerse, type Path, ROOT, verseId } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { type KeeperProcess, spawnKeeper } from './child.ts'
+import { randomFrom } from '../helpers/random.ts'
+import { CRASH_CHILD, type KeeperProcess, spawnKeeper } from './child.ts'
 import {
   ANSWER_POINTS,
   FOLLOWED,
@@ -24,13 +24,13 @@ import {
   createFolders,
   type Folders,
   fund,
-  isState,
   type KeeperClient,
   keeperClient,
   keeperEnv,
   PATIENT,
   push,
   readJournal,
+  resolvedEnd,
   spec,
 } from './world.ts'
 
@@ -43,7 +43,6 @@ const isDeep = process.env['DEEP'] === '1'
 const RANDOM = isDeep ? { kills: 100, partitions: 200 } : { kills: 10, partitions: 40 }
 /** As many starts as kills: longer than other tests, above all beside much else. */
 const MANY_STARTS = isDeep ? 3_600_000 : 600_000
-const CHILD = fileURLToPath(new URL('./crash/child.ts', import.meta.url))
 
 let folders: Folders
 let cache: string
@@ -73,7 +72,7 @@ async function begin() {
     client: keeperClient(dataDir),
     start: (holds: readonly Hold[] = [], more: Record<string, string> = {}) =>
       (keeper = spawnKeeper({ ...env, HOLDS: JSON.stringify(holds), ...more }, cache, {
-        main: CHILD,
+        main: CRASH_CHILD,
       })),
   }
 }
@@ -125,8 +124,7 @@ async function expectSameEnds(
   begun: readonly Begun[],
   calm: readonly Begun[],
 ): Promise<void> {
-  const end = ({ path, question }: Begun) =>
-    client.until(verseId(path), question, isState('resolved'), 120_000)
+  const end = ({ path, question }: Begun) => resolvedEnd(client, verseId(path), question, 120_000)
   const expected: Partial<Record<Kind, PartitionView>> = {}
   for (const each of calm) expected[each.kind] = await end(each)
   for (const each of begun)
@@ -225,14 +223,3 @@ test(
   },
   MANY_STARTS,
 )
-
-/** Numbers from 0 to 1 that a seed stands for (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}

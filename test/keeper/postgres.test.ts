@@ -1,75 +1,167 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Hex } from 'viem'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type LocalPostgres, startPostgres } from '../helpers/postgres.ts'
-import { spawnKeeper } from './child.ts'
+import { randomFrom } from '../helpers/random.ts'
+import { CRASH_CHILD, type KeeperProcess, spawnKeeper } from './child.ts'
+import { expectNothingWasted, expectOnceInJournal, expectOnceOnChain } from './once.ts'
 import {
-  answersOf,
   askQuestion,
   createFolders,
+  eventually,
   type Folders,
   fund,
-  isState,
   keeperClient,
   keeperEnv,
   PATIENT,
   push,
+  readJournal,
   reportsOf,
+  resolvedEnd,
   spec,
 } from './world.ts'
 
 vi.setConfig(PATIENT)
 
-// The same books on a Postgres server.
+// Books on a Postgres server, which several keepers share, and which goes away.
+
+const isDeep = process.env['DEEP'] === '1'
+const KEEPERS = 4
+const SHARED = isDeep ? { partitions: 500, kills: 60 } : { partitions: 40, kills: 5 }
+const LONG = isDeep ? 3_600_000 : 600_000
+const asked = spec({ outcome: { source: 'pipeline' } })
 
 let root: string
 let server: LocalPostgres
-let url: string
 let chain: LocalChain
 let folders: Folders
+let keepers: KeeperProcess[] = []
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'keeper-postgres-'))
-  ;[server, chain, folders] = await Promise.all([startPostgres(), startChain(), createFolders()])
-  url = await server.create('books')
-  await fund(chain)
+  ;[server, folders] = await Promise.all([startPostgres(), createFolders()])
+})
+afterEach(async () => {
+  for (const keeper of keepers) keeper.signal('SIGKILL')
+  for (const keeper of keepers) await keeper.ended
+  keepers = []
+  await chain?.stop()
 })
 afterAll(async () => {
-  await chain?.stop()
   await server?.remove()
   await folders?.remove()
   await rm(root, { recursive: true, force: true })
 })
 
-test('keeps its books on a server, and goes on after it was killed', async () => {
-  const dataDir = await folders.create(chain)
-  await rm(dataPaths(dataDir).keeper, { recursive: true })
-  const env = keeperEnv(chain, dataDir, { KEEPER_DATABASE_URL: url })
-  const cache = join(root, 'cache')
-  const client = keeperClient(dataDir)
-  const first = spawnKeeper(env, cache)
-  await first.says('keeper.ready')
-  const asked = spec({ outcome: { source: 'pipeline' } })
-  const { question: calm } = await askQuestion(chain, asked)
-  await push(chain, calm)
-  const expected = await client.until(ROOT, calm, isState('resolved'))
+/** Starts a chain, and gives what starts keepers on one database, each with a folder of its own. */
+async function begin(name: string) {
+  chain = await startChain()
+  await fund(chain)
+  const url = await server.create(name)
+  return async () => {
+    const dataDir = await folders.create(chain)
+    await rm(dataPaths(dataDir).keeper, { recursive: true })
+    const env = keeperEnv(chain, dataDir, {
+      KEEPER_DATABASE_URL: url,
+      KEEPER_CONCURRENCY: '4',
+      KEEPER_RECONCILE_SECONDS: '2',
+    })
+    const start = () => {
+      const keeper = spawnKeeper(env, join(root, 'cache'), { main: CRASH_CHILD })
+      keepers.push(keeper)
+      return keeper
+    }
+    return { client: keeperClient(dataDir), start }
+  }
+}
 
+async function beginPartition(): Promise<Hex> {
   const { question } = await askQuestion(chain, asked)
-  await push(chain, question)
-  await first.says('tx.signed', ({ nonce }) => nonce === 2)
-  first.signal('SIGKILL')
-  await first.ended
-  const second = spawnKeeper(env, cache)
-  const partition = await client.until(ROOT, question, isState('resolved'), 60_000)
-  expect(partition.worlds.map(({ stateRoot }) => stateRoot)).toEqual(
-    expected.worlds.map(({ stateRoot }) => stateRoot),
-  )
-  expect(await reportsOf(chain, question)).toHaveLength(1)
-  expect(await answersOf(chain, question)).toHaveLength(1)
-  second.signal('SIGTERM')
-  expect(await second.ended).toBe(0)
+  await push(chain, question, [], 1n)
+  return question
+}
+
+test(
+  `${KEEPERS} keepers share ${SHARED.partitions} partitions, and are killed ${SHARED.kills} times: each is branched, reported and answered once`,
+  async () => {
+    const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
+    const random = randomFrom(seed)
+    const join = await begin('shared')
+    const places = await Promise.all(Array.from({ length: KEEPERS }, join))
+    const running = places.map(({ start }) => start())
+    await Promise.all(running.map((keeper) => keeper.says('keeper.ready')))
+    const questions: Hex[] = []
+    for (let kill = 0; kill < SHARED.kills; kill++) {
+      const wanted = Math.ceil((SHARED.partitions * (kill + 1)) / SHARED.kills)
+      while (questions.length < wanted) questions.push(await beginPartition())
+      const at = Math.floor(random() * KEEPERS)
+      const keeper = running[at]!
+      await keeper.saysMuch(keeper.lines.length + Math.floor(random() * 6))
+      keeper.signal('SIGKILL')
+      expect([seed, await keeper.ended, keeper.errors]).toEqual([seed, 'SIGKILL', []])
+      running[at] = places[at]!.start()
+    }
+    const [{ client }] = places as [(typeof places)[number]]
+    for (const question of questions) await resolvedEnd(client, ROOT, question, LONG)
+    await expectOnceOnChain(chain, questions)
+    await expectNothingWasted(chain)
+    const journal = await readJournal(await running[0]!.port())
+    expectOnceInJournal(journal, questions)
+
+    // Each is branched once, but for what a keeper that was killed had under way.
+    const branched = journal.filter(({ event }) => event.kind === 'world.branched').length
+    expect(branched).toBeGreaterThanOrEqual(questions.length)
+    expect(branched - questions.length).toBeLessThanOrEqual(4 * SHARED.kills)
+    // They did share the work.
+    const workers = keepers.filter(({ lines }) =>
+      lines.some(({ msg }) => msg === 'partition.reported'),
+    )
+    expect(workers.length).toBeGreaterThan(1)
+    // No two of them have a world of one verse.
+    await eventually('one world of a verse', async () => {
+      const all = await Promise.all(places.map((place) => place.client.call('GET', '/worlds')))
+      const verses = all.flatMap(({ body }) =>
+        (body as { worlds: { verseId: Hex }[] }).worlds.map(({ verseId }) => verseId),
+      )
+      return { value: verses.length, isReached: new Set(verses).size === verses.length }
+    })
+    for (const keeper of running) {
+      keeper.signal('SIGTERM')
+      expect([await keeper.ended, keeper.errors]).toEqual([0, []])
+    }
+  },
+  LONG,
+)
+
+test('waits for its server, and goes on where it was', async () => {
+  const join = await begin('outage')
+  const { client, start } = await join()
+  const keeper = start()
+  await keeper.says('keeper.ready')
+  const before = await beginPartition()
+  await resolvedEnd(client, ROOT, before)
+  const under = await beginPartition()
+  await keeper.says('partition.started', ({ question }) => question === under)
+  await server.stop()
+  const during = await beginPartition()
+  const port = await keeper.port()
+  await eventually('not ready', async () => {
+    const { status } = await fetch(`http://127.0.0.1:${port}/ready`)
+    return { value: status, isReached: status === 503 }
+  })
+  await server.start()
+  for (const question of [under, during]) await resolvedEnd(client, ROOT, question, 120_000)
+  await expectOnceOnChain(chain, [before, under, during])
+  await expectNothingWasted(chain)
+  expect(await reportsOf(chain, during)).toHaveLength(1)
+  // It says what was missing.
+  const said = keeper.lines.filter(({ level }) => level === 'warn' || level === 'error')
+  expect(JSON.stringify(said)).toMatch(/DATABASE_FAILED|ECONNREFUSED/)
+  keeper.signal('SIGTERM')
+  expect(await keeper.ended).toBe(0)
 })

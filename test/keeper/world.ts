@@ -277,4 +277,18 @@ export const answersOf = (chain: LocalChain, question: Hex) =>
     strict: true,
   })
 
+/** The end of a partition that is expected to be resolved: at once told from one that never will be. */
+export async function resolvedEnd(
+  client: KeeperClient,
+  parent: Hex,
+  question: Hex,
+  timeoutMs?: number,
+): Promise<PartitionView> {
+  const isOver = ({ state }: PartitionView) => state === 'resolved' || state === 'failed'
+  const partition = await client.until(parent, question, isOver, timeoutMs)
+  if (partition.state === 'failed')
+    throw new Error(`partition ${question} failed: ${JSON.stringify(partition.error)}`)
+  return partition
+}
+
 export const isState = (state: string) => (partition: PartitionView) => partition.state === state

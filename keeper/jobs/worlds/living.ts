@@ -31,6 +31,8 @@ export type LiveWorlds = {
   verses: Map<number, LiveWorld>
   /** Whether the verses' programs have begun in them. */
   hasRun: boolean
+  /** Whether what is left is the winner, kept by this process. */
+  isMerged: boolean
 }
 
 /** Which worlds live in this process, and how they come to be known and end. */
@@ -55,7 +57,8 @@ export function createLiving({ providers, names, verses }: LivingOptions): Livin
 
   function of(key: Hex): LiveWorlds {
     let all = living.get(key)
-    if (!all) living.set(key, (all = { base: null, verses: new Map(), hasRun: false }))
+    if (!all)
+      living.set(key, (all = { base: null, verses: new Map(), hasRun: false, isMerged: false }))
     return all
   }
 

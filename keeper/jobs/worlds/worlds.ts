@@ -26,6 +26,8 @@ import { createSplits, type Splits, type Told } from './splits.ts'
 export type Worlds = Pick<Living, 'live' | 'list' | 'release'> &
   Pick<Splits, 'makeBase' | 'snapshotBase' | 'withSplit'> &
   Pick<Parents, 'generatorOfParent'> & {
+    /** Whether a partition's winner was kept by this process, and not by another keeper on the same books. */
+    isMerged: (key: Hex) => boolean
     branch: (
       record: PartitionRecord,
       spec: Spec,
@@ -188,6 +190,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
         { winner: kept.instanceId },
       )
       for (const world of others) living.drop(world)
+      all.isMerged = true
     } else {
       await living.release(record.key)
     }
@@ -201,6 +204,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   return {
     live: living.live,
     list: living.list,
+    isMerged: (key) => living.of(key).isMerged,
     release: living.release,
     makeBase: splits.makeBase,
     snapshotBase: splits.snapshotBase,

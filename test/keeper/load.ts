@@ -2,8 +2,8 @@ import { type Address, encodeFunctionData, type Hex, zeroHash } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { questionId } from '../../sdk/ids.ts'
 import { parseSpec, specDataUri } from '../../sdk/spec.ts'
-import type { LocalChain } from '../../test/helpers/chain.ts'
-import { spec, USER } from '../../test/keeper/world.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { spec, USER } from './world.ts'
 
 /** Whose word answers the questions of the load: not the keeper's, so that nothing but worlds and reports is measured. */
 const ORACLE = 1
