@@ -1,15 +1,14 @@
 import type { LocalAccount } from 'viem'
 import type { Patience } from '../providers/guard.ts'
-import { listProviders } from '../providers/registry.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
 import type { JournalEvent } from '../sdk/journal.ts'
-import { isLocalChain, networkOf, pollMsOf } from '../sdk/networks.ts'
+import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { oraclesOf } from '../sdk/terms.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { createBooks, openStores } from './books.ts'
-import { followChain } from './chain/follow.ts'
+import { followDeployment } from './chain/following.ts'
 import { createRpc, getRangeLogs } from './chain/rpc.ts'
 import { verifyChain } from './chain/verify.ts'
 import { readFacts } from './chain/facts.ts'
@@ -17,35 +16,33 @@ import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createJobs } from './jobs/jobs.ts'
 import { createNames } from './jobs/key.ts'
-import { balancesOf, createLanes, laneVerses } from './jobs/lanes.ts'
+import { createLanes } from './jobs/lanes.ts'
 import { createKeyedLock } from './jobs/lock.ts'
 import { createPipeline, type Pipeline } from './jobs/pipeline.ts'
 import { createVerseIndex } from './jobs/verses.ts'
 import { createWorlds } from './jobs/worlds/worlds.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { employ, openBackends } from './providers.ts'
-import { notReady, whenStarted } from './readiness.ts'
+import { openAll } from './opening.ts'
+import { employ, type openBackends } from './providers.ts'
+import { whenStarted } from './readiness.ts'
 import { requireFunds, requireKnown } from './refusals.ts'
 import { createReconciler, reconcileEvery } from './reconcile.ts'
 import { untilSettled } from './settle.ts'
+import { createSending } from './sending.ts'
+import { createService } from './service.ts'
 import { createSpecLoader } from './specs.ts'
 import type { AnswerStore } from './store/answers.ts'
 import { type ChainListener, type ChainStore, createChainStore } from './store/chain.ts'
-import { openFolder, openServer } from './store/database.ts'
 import { createFlowStore } from './store/flows.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
-import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
+import type { PartitionStore } from './store/partitions.ts'
 import { createDiscrepancies } from './store/reconcile.ts'
 import { createSpecStore } from './store/specs.ts'
 import type { TxStore } from './store/txs.ts'
-import { createPolicy } from './tx/policy.ts'
-import { createDryRun } from './tx/dryRun.ts'
-import { createSender } from './tx/send.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
-import { partitionView } from './views.ts'
 
 /** A running keeper. */
 export type Keeper = {
@@ -81,16 +78,6 @@ export type Books = {
   answers: AnswerStore
   txs: TxStore
 }
-
-/** Blocks remembered, to tell how far a reorganisation goes back. */
-const WINDOW_SIZE = 128
-/** Blocks of history asked for at once. */
-const RANGE_SIZE = 2_000
-/** How long an endpoint may be behind before a chain is taken as rolled back, milliseconds; people do that to local ones. */
-const LAG_PATIENCE_MS = 120_000
-const LOCAL_LAG_PATIENCE_MS = 2_000
-/** Transactions in no block are seen to so often, milliseconds. */
-const TEND_MS = 5_000
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
@@ -143,26 +130,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       if (!error.isRetryable || config.isOneShot) throw error
       isChecked = false
     })
-    // The database takes longest, so all that does not need it is opened meanwhile.
-    const [opening, providing, listing] = await Promise.allSettled([
-      config.databaseUrl === null
-        ? openFolder(paths.keeper, log)
-        : openServer(config.databaseUrl, log),
-      (options.open ?? openBackends)({
-        ids: config.providers,
-        folder: paths.worlds,
-        chainUrl: config.rpcUrls[0]!,
-        cpuShare: config.worldCpuPercent / 100,
-        limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
-      }),
-      listProviders(options.env ?? {}, undefined, 'glance'),
-    ])
-    if (opening.status === 'fulfilled') open.push(() => opening.value.close())
-    if (providing.status === 'fulfilled') open.push(() => providing.value.shutdown())
-    if (opening.status === 'rejected') throw opening.reason
-    if (providing.status === 'rejected') throw providing.reason
-    if (listing.status === 'rejected') throw listing.reason
-    const db = opening.value
+    const { db, backends, listed } = await openAll(config, options, (each) => open.push(each))
     await migrate(db)
     const identity = await openIdentity(db, deployment)
     const stores = await openStores(db, identity, log, {
@@ -176,9 +144,9 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       if (event.kind === 'provider.invoked') metrics.invoked(event)
       journal.defer(event)
     }
-    const providers = await employ(providing.value, {
+    const providers = await employ(backends, {
       write: told,
-      known: listing.value,
+      known: listed,
       providerLimits: config.providerLimits,
       patience: options.patience,
       verses,
@@ -239,18 +207,8 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       transactions: () => txs.counts(),
       account: () => sender.conditions(),
     })
-    const signing = createSender({
-      rpc,
-      txs,
-      account,
-      chainId,
-      policy: createPolicy(config.allowedCalls, addresses, account.address),
-      limits: config.tx,
-      pollMs,
-      onSettled: (state) => metrics.transaction(state),
-      log,
-    })
-    const sender = config.isDryRun ? createDryRun(signing, { rpc, log }) : signing
+    const sending = createSending({ config, deployment, account, rpc, txs, pollMs, metrics, log })
+    const { sender } = sending
     const loadSpec = createSpecLoader({
       ipfsGateway: config.ipfsGateway,
       timeoutMs: config.specTimeoutMs,
@@ -294,16 +252,12 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     })
 
     const firstBlock = Math.max(deployment.startBlock, config.startBlock ?? 0)
-    const follower = followChain({
+    const follower = followDeployment(config, {
       rpc,
       deployment,
       keeper: account.address,
       window: await chain.window(),
-      windowSize: WINDOW_SIZE,
-      rangeSize: RANGE_SIZE,
       startBlock: firstBlock,
-      finality: config.finality,
-      lagPatienceMs: isLocalChain(chainId) ? LOCAL_LAG_PATIENCE_MS : LAG_PATIENCE_MS,
       pollMs,
       apply: (change) => chain.apply(change),
       onRecovered: async () => {
@@ -314,15 +268,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       log,
     })
     open.push(() => follower.stop())
-    const tending = setInterval(() => void tend(), TEND_MS)
-    open.push(async () => clearInterval(tending))
-    const tend = () =>
-      sender.tend().catch((error: unknown) => log.warn(errorFields(error), 'upkeep.failed'))
-    const show = async (records: readonly PartitionRecord[]) => {
-      const balances = balancesOf(await journal.calls(records.flatMap(laneVerses)))
-      return records.map((record) => partitionView(record, balances, names))
-    }
-
+    open.push(sending.keepTending())
     const reconciler = createReconciler({
       providers,
       verses,
@@ -337,33 +283,23 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       metrics,
       log,
     })
-    const books = createBooks(db, identity, stores, log)
-    service = {
-      ...books,
-      notReady: () => notReady(follower, db),
-      metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
-      journal: (after, limit) => journal.page(after, limit),
-      answer: (question, outcome) => jobs.answers.give(question, outcome),
-      verdicts: (question) => jobs.duties.verdicts(question),
-      duties: () => duties.list(),
-      reconcile: () => reconciler.run(),
-      worlds: async () => worlds.list(),
-      partitions: async () => show(await partitions.list()),
-      partition: async (parent, question) => {
-        const record = await partitions.find(parent, question)
-        return record && (await show([record]))[0]!
-      },
-      status: async () => ({
-        ...(await books.status()),
-        isRunning: true,
-        chainId,
-        address: account.address,
-        head: chain.view().head,
-        notReady: await notReady(follower, db),
-        liveWorlds: worlds.list().length,
-        budget: config.budget,
-      }),
-    }
+    service = createService({
+      config,
+      deployment,
+      address: account.address,
+      db,
+      books: createBooks(db, identity, stores, log),
+      chain,
+      partitions,
+      duties,
+      journal,
+      follower,
+      jobs,
+      reconciler,
+      worlds,
+      names,
+      metrics,
+    })
     const runtime = createRuntime({
       providers,
       verses,
@@ -382,7 +318,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     const working = follower.caughtUp.then(async () => {
       if (isStopping) return
       if (!isChecked) await check()
-      await tend()
+      await sending.tend()
       await reconciler.run({ isFirst: true })
       await jobs.start()
       await chain.wakeOpen()
