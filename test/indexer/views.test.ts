@@ -304,6 +304,22 @@ describe('a small multiverse', () => {
       ['b', '360', 6_720],
     ])
 
+    expect(await ask('SELECT verse, is_alive, redeemable FROM v_positions ORDER BY verse')).toEqual(
+      [
+        [verses.a0, true, true],
+        [verses.a1, false, false],
+        [verses.b0, false, false],
+        [verses.b1, true, true],
+      ],
+    )
+    expect(
+      await ask('SELECT owner, verse, amount::VARCHAR FROM redeemable ORDER BY owner, verse'),
+    ).toEqual([
+      [alice, verses.a0, '60'],
+      [alice, verses.b1, '30'],
+      [bob, verses.b1, '10'],
+    ])
+
     const lived = await ask('SELECT verse, source, target, composes FROM verse_lifecycle')
     expect(lived).toEqual([
       [verses.a0, 'unopened', 'open', true],
