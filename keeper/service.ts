@@ -1,4 +1,4 @@
-import type { Address } from 'viem'
+import type { Address, Hex } from 'viem'
 import type { Deployment } from '../sdk/deployment.ts'
 import type { BooksApi } from './books.ts'
 import type { Follower } from './chain/follow.ts'
@@ -11,7 +11,7 @@ import type { Worlds } from './jobs/worlds/worlds.ts'
 import type { Metrics } from './metrics.ts'
 import { notReady } from './readiness.ts'
 import type { Reconciler } from './reconcile.ts'
-import type { ChainStore } from './store/chain.ts'
+import type { ChainStore, ChainView } from './store/chain.ts'
 import type { Database } from './store/database.ts'
 import type { DutyStore } from './store/duties.ts'
 import type { Journal } from './store/journal.ts'
@@ -63,10 +63,15 @@ export function createService(options: {
       isRunning: true,
       chainId: options.deployment.chainId,
       address: options.address,
-      head: chain.view().head,
+      head: headOf(chain.view()),
       notReady: await notReady(follower, db),
       liveWorlds: worlds.list().length,
       budget: options.config.budget,
     }),
   }
+}
+
+/** The newest block as it is shown. */
+function headOf({ head }: ChainView): { number: number; hash: Hex; timestamp: number } | null {
+  return head && { number: head.number, hash: head.hash, timestamp: head.timestamp }
 }

@@ -31,9 +31,7 @@ export const keeperStatusOutput = z.discriminatedUnion('isRunning', [
     ...books,
     chainId: z.int().positive(),
     address,
-    head: z
-      .strictObject({ number: count, hash: hex, parentHash: hex, timestamp: count })
-      .nullable(),
+    head: z.strictObject({ number: count, hash: hex, timestamp: count }).nullable(),
     /** Why current data cannot be served; null when it can. */
     notReady: z.string().nullable(),
     liveWorlds: count,
