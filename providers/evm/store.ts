@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unknownSnapshot } from '../host/errors.ts'
-import { isMissing, openFolder, writeWhole } from '../host/files.ts'
+import { isMissing, openFolder, withRoom, writeWhole } from '../host/files.ts'
 import { decodeImage, encodeImage, type Image } from './image.ts'
 
 /** Snapshots as files: `<id>.evm`, content-addressed, whole or absent. */
@@ -21,7 +21,7 @@ export async function openStore(folder: string): Promise<Store> {
   return {
     put: async (image) => {
       const bytes = encodeImage(image)
-      await writeWhole(pathOf(image.id), [bytes])
+      await withRoom(folder, () => writeWhole(pathOf(image.id), [bytes]))
       return bytes.length
     },
     get: async (id) => {

@@ -93,8 +93,11 @@ export async function writeWhole(path: string, parts: readonly Uint8Array[]): Pr
     try {
       const length = parts.reduce((sum, part) => sum + part.length, 0)
       const { bytesWritten } = await file.writev(parts)
+      // A disk that fills up meanwhile takes what it can, and complains the next time.
       if (bytesWritten !== length)
-        throw new Error(`wrote ${bytesWritten} of ${length} bytes to ${unfinished}`)
+        throw Object.assign(new Error(`wrote ${bytesWritten} of ${length} bytes`), {
+          code: 'ENOSPC',
+        })
       await file.datasync()
     } finally {
       await file.close()

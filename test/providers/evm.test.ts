@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createEvmProvider } from '../../providers/evm/provider.ts'
 import type { Origin, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { canMakeDisks, makeDisk } from './disk.ts'
 import { conformance, failure } from './conformance.ts'
 import { addition, bare, COUNTER, evm, program, reverting } from './evm.ts'
 import { conformanceBy } from './transports.ts'
@@ -330,6 +331,33 @@ describe('evm', () => {
       host.kill('SIGKILL')
       await until(async () => (await Promise.all(pids.map(isAlive))).every((alive) => !alive))
     })
+  })
+
+  it.skipIf(!canMakeDisks)('a full disk fails a snapshot and leaves nothing of it', async () => {
+    const { folder: disk, fill, empty, remove } = await makeDisk(4)
+    const provider = createEvmProvider()
+    try {
+      await provider.init({ dataDir: disk })
+      const { id } = await provider.create({ seed: 1n })
+      const { id: before } = await provider.snapshot(id)
+      const { stateRoot } = await provider.execute(id, evm.add(1))
+      await fill()
+      await expect(provider.snapshot(id)).rejects.toMatchObject({
+        code: 'PROVIDER_FAILED',
+        message: expect.stringContaining('disk is full') as string,
+        isRetryable: true,
+      })
+      const files = (await readdir(disk)).filter((name) => name.endsWith('.evm'))
+      expect(files).toEqual([`${before}.evm`])
+      await empty()
+      const after = await provider.snapshot(id)
+      expect(after.stateRoot).toBe(stateRoot)
+      const [child] = await provider.branch(after.id, 1)
+      expect((await provider.execute(child!.id, evm.add(1))).value).toBe(2)
+    } finally {
+      await provider.shutdown()
+      await remove()
+    }
   })
 
   describe('from a block of another chain', () => {
