@@ -180,6 +180,17 @@ test('a push-down that comes again in another block has its worlds begun from th
   )
 })
 
+test('a program that calls what its world is not linked to fails, and nothing is reported', async () => {
+  const running = await start()
+  const { question } = await askQuestion(chain, { ...inJavascript(), origin: undefined, setup: '' })
+  await push(chain, question)
+  const failed = await deepen(running, question, 'failed')
+  expect(failed.error?.code).toBe('WORLDS_FAILED')
+  expect(failed.error?.message).toContain(
+    'FUNCTION_NOT_LINKED: no link gives this world a function chain.call',
+  )
+})
+
 test('a spec that wants the chain in a language whose worlds cannot begin from it fails with one error', async () => {
   const running = await start()
   const asked = programmed('return 1', { language: 'python', origin: 'chain' })
