@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { createMetrics as createAnalyticsMetrics } from '../indexer/analytics/metrics.ts'
@@ -46,4 +46,20 @@ describe('docs/operations.md', () => {
     const known = Object.keys(settings.shape).filter((name) => name !== SUPERVISED)
     expect([...named(/\b(KEEPER|MULTIVERSE)_[A-Z_]+\b/g)]).toEqual(expect.arrayContaining(known))
   })
+})
+
+test('docs/analytics.md names every view and macro, and no other', async () => {
+  const page = await readFile(new URL('../docs/analytics.md', import.meta.url), 'utf8')
+  const folder = new URL('../indexer/analytics/views/', import.meta.url)
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.sql'))
+  const sql = (
+    await Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')))
+  ).join()
+  const made = [...sql.matchAll(/CREATE OR REPLACE (?:VIEW|MACRO) (\w+)/g)].map(([, name]) => name)
+  const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+  const told = rows.flatMap((line) =>
+    [...(line.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
+  )
+  // The one table among them.
+  expect(new Set(told)).toEqual(new Set([...made, 'branch_spectra']))
 })

@@ -174,7 +174,7 @@ async function requireSelect(connection: DuckDBConnection, sql: string): Promise
 function refuseFunctions(node: unknown): void {
   if (Array.isArray(node)) for (const each of node) refuseFunctions(each)
   if (typeof node !== 'object' || node === null) return
-  const reason = refusalOf(node as ParsedNode)
+  const reason = refusalOf(node)
   if (reason !== null) throw new MultiverseError('SQL_REFUSED', reason)
   const { type, function: call, ...rest } = node as ParsedNode
   // As a table a function gives its rows one by one: what it is given is all there is left to judge.

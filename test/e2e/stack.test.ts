@@ -35,6 +35,7 @@ import {
   versesOutput,
   worldsOutput,
 } from '../../sdk/output.ts'
+import { verseOnOutput } from '../../sdk/runtimeOutput.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
 import { testRecipes } from './recipes.ts'
@@ -397,6 +398,11 @@ test('Ctrl-C ends every process, and the next start goes on where it was', async
   expect(await once(up.child, 'exit')).toEqual([0, null])
   expect(await running(records)).toEqual([])
   expect((await run('balance')).code).toBe(4)
+  // A keeper for one call serves the seeds' commands meanwhile, and the analytics know of it afterwards.
+  const { lanes } = verseOnOutput.parse(await json('verse-on-quickjs 4'))
+  expect(lanes.map(({ name }) => name)).toEqual(['nash', 'optimal', 'chaos'])
+  const audited = sqlOutput.parse(await json('gf3-audit pipeline')).rows.map((row) => row[1])
+  expect(audited).toEqual(expect.arrayContaining(lanes.map(({ verse }) => verse)))
 
   const { scenario } = up.ready
   up = await startUp('--scenario')

@@ -86,6 +86,10 @@ describe('trits', () => {
     ['world_distance(7, 1, [], 7, 1, [])', 0],
     ['valid_hop(1, 2, 3)', true],
     ['valid_hop(1, 2, 3.1)', false],
+    ['hop_reaches(2.5, 1)', true],
+    ['hop_reaches(2.5, 0)', false],
+    ['hop_extractable(3, 0.5)::DOUBLE', 1.5],
+    ['hop_detour([1, 2, 2], 3)::INT', 2],
   ])('%s is %s', async (call, value) => {
     expect(await ask(`SELECT ${call}`)).toEqual([[value]])
   })

@@ -12,6 +12,12 @@ CREATE OR REPLACE MACRO world_distance(seed1, epoch1, truths1, seed2, epoch2, tr
 -- Whether a reported way round is no shorter than the direct one.
 CREATE OR REPLACE MACRO valid_hop(d12, d23, d13) AS d13 <= d12 + d23;
 
+-- How far a world of a trit reaches in one hop: a generator's is greater. So it may lead there and not back.
+CREATE OR REPLACE MACRO hop_reaches(distance, trit) AS distance <= CASE WHEN trit = 1 THEN 3 ELSE 2 END;
+-- What a way of hops is worth: its ends' distance times a rate. A detour adds nothing; how much longer it was is lost.
+CREATE OR REPLACE MACRO hop_extractable(direct, rate) AS direct * rate;
+CREATE OR REPLACE MACRO hop_detour(hops, direct) AS list_sum(hops) - direct;
+
 -- The distances between the worlds that were run: the seed is the state root's first word, the epoch the verse's depth, and
 -- what is true are the answers on its path.
 CREATE OR REPLACE VIEW world_distances AS
