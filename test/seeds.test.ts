@@ -560,6 +560,11 @@ test('I2 provider-status', async () => {
     status: 'no-credentials',
     calls: 0,
   })
+  // The keeper looks again: what is wrong in the row is put right.
+  await house.database.write((tx) =>
+    tx.run("UPDATE runtime_providers SET status = 'unknown' WHERE provider_id = 'replay'"),
+  )
+  expect(await json('provider-status', 'replay')).toMatchObject({ status: 'available' })
   const quickjs = providerOutput.parse(await json('provider-status', 'quickjs'))
   expect(quickjs).toMatchObject({ status: 'available', links: ['keeper'] })
   expect(quickjs.calls).toBeGreaterThan(0)

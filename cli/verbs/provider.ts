@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { MultiverseError } from '../../sdk/errors.ts'
+import { ROSTER } from '../../providers/roster.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { type ProviderOutput, providerOutput } from '../../sdk/output.ts'
 import { withAnalytics } from '../analytics.ts'
-import type { CommonOptions } from '../context.ts'
+import { type CommonOptions, dataFolder } from '../context.ts'
 import { plain, type Result, table } from '../output.ts'
+import { withRuntime } from '../runtime/session.ts'
+import { isRunning, readStack } from '../stack/record.ts'
 import { signed } from './select.ts'
 
 const PROVIDER = `
@@ -28,13 +31,14 @@ const PROVIDER = `
 const documentSchema = z.string().transform((text) => providerOutput.parse(JSON.parse(text)))
 
 /**
- * Shows one provider. Exit code 1 when it is not available.
+ * Shows one provider, as the running keeper finds it now, or as the last one found it. Exit code 1 when it is not available.
  * @throws UNKNOWN_PROVIDER (exit code 2), NO_STACK
  */
 export async function providerStatusVerb(
   id: string,
   options: CommonOptions,
 ): Promise<Result<ProviderOutput>> {
+  await lookAgain(id, options)
   return withAnalytics(options, async (analytics) => {
     const { rows } = await analytics.sql(PROVIDER, [id])
     if (rows[0] === undefined)
@@ -45,6 +49,19 @@ export async function providerStatusVerb(
     const found = documentSchema.parse(rows[0][0])
     return { json: found, text: describe(found), exitCode: found.status === 'available' ? 0 : 1 }
   })
+}
+
+/** Has the keeper of a running stack look at a provider once more, which its row then tells. */
+async function lookAgain(id: string, options: CommonOptions): Promise<void> {
+  if (!ROSTER.some((row) => row.id === id)) return
+  const stack = await readStack(dataFolder(options))
+  if (stack === undefined || !(await isRunning(stack.supervisor))) return
+  try {
+    await withRuntime(options, (runtime) => runtime.status(id))
+  } catch (error) {
+    // A stack may have no keeper, or start it again: then its last word stands.
+    if (!isMultiverseError(error, 'NO_KEEPER')) throw error
+  }
 }
 
 function describe(provider: ProviderOutput): string {

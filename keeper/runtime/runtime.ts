@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { type Hex, keccak256, numberToHex, toBytes } from 'viem'
 import { journalled } from '../../providers/invocation.ts'
-import type { WorldRuntimeProvider } from '../../providers/provider.ts'
+import type { Capabilities, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { createProvider, listProviders, providerIds } from '../../providers/registry.ts'
 import { castPipeline, LOCAL_ROLES } from '../../providers/select.ts'
 import type { Call } from '../../providers/triads.ts'
@@ -258,10 +258,18 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   async function statusOf(id: string) {
     const [row] = await listProviders(env, [id])
-    for (const event of await introduce([], [row!])) write(event)
+    const live = capabilitiesOf(id)
+    const known = live === null ? row! : { ...row!, capabilities: { ...live } }
+    for (const event of await introduce([], [known])) write(event)
     await journal.flush()
     const { status, reason } = row!
     return { status, reason }
+  }
+
+  /** What a provider says of itself, where it is open; null when only the registry speaks for it. */
+  function capabilitiesOf(id: string): Capabilities | null {
+    if (providers.ids.includes(id)) return providers.worlds(id).capabilities()
+    return id === providers.verifier.id ? providers.verifier.capabilities() : null
   }
 
   const handmade = createHandmadeWorlds({ generator, journal, names, verses })
