@@ -92,7 +92,8 @@ export async function rollBack(tx: Transaction, from: bigint): Promise<void> {
   await tx.run(
     `UPDATE mirror SET settled = least(settled, $1::UBIGINT),
        (head_number, head_hash, head_timestamp) = (NULL, NULL, NULL)`,
-    [from - 1n],
+    // Nothing stands before the first block.
+    [from > 0n ? from - 1n : 0n],
   )
   await tx.run(
     `UPDATE mirror SET head_number = b.number, head_hash = b.hash, head_timestamp = b.block_timestamp
