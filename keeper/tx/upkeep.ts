@@ -32,6 +32,8 @@ export type UpkeepOptions = {
 
 /** So many blocks must have gone by without it before the fee is taken as the reason. */
 const STUCK_BLOCKS = 2
+/** So many in one round are not the transactions' own. */
+const MAX_FAILURES = 3
 /** What a transfer of nothing takes. */
 const CANCEL_GAS = 21_000n
 
@@ -44,10 +46,14 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   async function tend(isStopped: () => boolean): Promise<void> {
     conditions.balance(await wire.balance())
     const counts = await wire.counts()
+    const failures: unknown[] = []
     for (const signed of byNonce(await txs.pending(address))) {
       if (isStopped()) return
-      await tendNonce(signed, counts)
+      // One that a node cannot stand is no reason to leave the others alone; a node that answers nothing is.
+      await tendNonce(signed, counts).catch((error: unknown) => void failures.push(error))
+      if (failures.length >= MAX_FAILURES) break
     }
+    if (failures.length > 0) throw failures[0]
     await tendHole()
   }
 

@@ -310,6 +310,26 @@ test('goes around nonces that somebody else has in the pool', async () => {
   expect((await chain.publicClient.getTransaction({ hash: tx })).nonce).toBe(first + 1)
 })
 
+test('looks after the others when a node cannot stand one', async () => {
+  const first = await nonce()
+  const request = { type: 'eip1559' as const, chainId: 31_337, to: token(), gas: 2n ** 40n }
+  await txs.sign(
+    { sender: keeper(), purposes: ['monstrous'], kind: 'call', headBlock: 0 },
+    first,
+    async (next) => {
+      const raw = await account().signTransaction({ ...request, maxFeePerGas: 1n, nonce: next })
+      return { raw, hash: keccak256(raw), cost: 0n }
+    },
+  )
+  const other = await signUnsent('beside it', mintData, first)
+  await expect(newSender().tend()).rejects.toMatchObject({ code: 'RPC_FAILED' })
+  await chain.wallet(KEEPER).sendTransaction({ to: keeper(), nonce: first })
+  await expect.poll(() => nonce(), PATIENTLY).toBe(first + 2)
+  await newSender().tend()
+  expect(await newSender().performed('beside it')).toMatchObject({ tx: other.hash })
+  expect(await txs.latest('monstrous')).toBeNull()
+})
+
 test('fills a hole that what is signed waits behind', async () => {
   const first = await nonce()
   const waiting = await signUnsent('behind', mintData, first + 1)
