@@ -14,6 +14,7 @@ import {
   deployReality,
   dispute,
   gameTerms,
+  give,
   pass,
   propose,
   realityAbi,
@@ -61,7 +62,7 @@ beforeAll(async () => {
   ;[chain, folders] = await Promise.all([startChain({ withOracles: true }), createFolders()])
   await fund(chain)
   await bankroll(chain, RIVAL, 10n ** 6n)
-  await bankroll(chain, KEEPER, 10n ** 6n)
+  await give(chain, KEEPER, 10n ** 6n)
   const { token } = chain.deployment.addresses
   keeper = await startTestKeeper(chain, await folders.create(chain), {
     KEEPER_DUTIES: 'settle,expire,propose,sign',

@@ -45,11 +45,17 @@ export function gameTerms(
   }
 }
 
+/** Gives an account tokens. */
+export async function give(chain: LocalChain, index: number, amount: bigint): Promise<void> {
+  const { token } = chain.deployment.addresses
+  const to = chain.accounts[index]!.address
+  await mint(chain.wallet(DEPLOYER), { token, to, amount })
+}
+
 /** Gives an account tokens, and lets the game take them. */
 export async function bankroll(chain: LocalChain, index: number, amount: bigint): Promise<void> {
   const { token, optimisticOracle } = chain.deployment.addresses
-  const to = chain.accounts[index]!.address
-  await mint(chain.wallet(DEPLOYER), { token, to, amount })
+  await give(chain, index, amount)
   await approve(chain.wallet(index), { token, spender: optimisticOracle!, amount })
 }
 

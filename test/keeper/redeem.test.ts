@@ -5,8 +5,18 @@ import { getBalance, setRedeemer, transfer } from '../../sdk/actions.ts'
 import { childVerse, positionId, ROOT, verseId } from '../../sdk/ids.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type KeeperProcess, spawnKeeper } from './child.ts'
-import { pass } from './oracles.ts'
 import {
+  answersIn,
+  askOracle,
+  bankroll,
+  dispute,
+  gameTerms,
+  give as fundAccount,
+  pass,
+  RIVAL,
+} from './oracles.ts'
+import {
+  answersOf,
   askQuestion,
   createFolders,
   eventually,
@@ -38,14 +48,17 @@ let keeper: KeeperProcess
 
 const env = () =>
   keeperEnv(chain, dataDir, {
-    KEEPER_DUTIES: 'redeem',
+    KEEPER_DUTIES: 'redeem,propose,settle',
+    KEEPER_STAKES: `${chain.deployment.addresses.token}:1000`,
     KEEPER_REDEEM_PRICES: `${chain.deployment.addresses.token}:0.001`,
   })
 const start = () => spawnKeeper(env(), `${dataDir}-cache`)
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
+  ;[chain, folders] = await Promise.all([startChain({ withOracles: true }), createFolders()])
   await fund(chain)
+  await fundAccount(chain, KEEPER, 1_000n)
+  await bankroll(chain, RIVAL, 1_000n)
   dataDir = await folders.create(chain)
   const { multiverse } = chain.deployment.addresses
   const redeemer = chain.accounts[KEEPER]!.address
@@ -179,4 +192,54 @@ test('what gas is too dear for waits until it is not, and what was bought after 
   await pass(chain, 700)
   await until(OWNER, ROOT, before + 4n * UNIT)
   expect(await held(POOR, ROOT)).toBe(0n)
+})
+
+/** Kills the keeper once it signed something for such a purpose, in this life or an earlier one, and starts it anew. */
+async function killAt(purpose: string, isDone: () => Promise<boolean>) {
+  await eventually(purpose, async () => {
+    const isSigned = keeper.lines.some(
+      (line) => line.msg === 'tx.signed' && JSON.stringify(line).includes(`"${purpose}`),
+    )
+    return { value: purpose, isReached: isSigned || (await isDone()) }
+  })
+  keeper.signal('SIGKILL')
+  await keeper.ended
+  keeper = start()
+}
+
+test('killed at every move of a game, it puts up each bond once, and has them back', async () => {
+  const rules = gameTerms(chain)
+  const token = () => held(KEEPER, ROOT)
+  const before = await token()
+  const { question } = await askOracle(chain, 'optimistic', rules, {
+    outcome: { source: 'pipeline' },
+  })
+  const hasAnswers = (count: number) => async () =>
+    (await answersIn(chain, question)).length === count
+  await push(chain, question)
+  await killAt('approve:propose:', hasAnswers(1))
+  await killAt('propose:', hasAnswers(1))
+  await eventually('a first answer', async () => {
+    const value = await answersIn(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  await dispute(chain, question, 0, 20n)
+  await killAt('dispute:', hasAnswers(3))
+  await eventually('an answer to the dispute', async () => {
+    const value = await answersIn(chain, question)
+    return { value: value.length, isReached: value.length === 3 }
+  })
+  expect(await token()).toBe(before - 50n)
+  await keeper.says('keeper.ready')
+  await pass(chain, rules.liveness)
+  await killAt('settle:', async () => (await answersOf(chain, question)).length > 0)
+  // Its own bonds, and the rival's.
+  await until(KEEPER, ROOT, before + 20n)
+  const moves = await answersIn(chain, question)
+  expect(moves.map(({ outcome, bond }) => [outcome, bond])).toEqual([
+    [1, 10n],
+    [0, 20n],
+    [1, 40n],
+  ])
+  expect(await answersOf(chain, question)).toHaveLength(1)
 })
