@@ -17,8 +17,9 @@ export async function untilSettled(options: {
   while (!isStopping()) {
     // In this order: what a job sends changes the head, and what is at the head makes jobs.
     const isIdle = await queue.isIdle()
-    const { hash } = await getHeader(rpc)
-    if (isIdle && chain.view().head?.hash === hash && (await queue.isIdle())) return
+    const newest = await getHeader(rpc)
+    const isAtHead = (chain.view().head?.number ?? -1) >= newest.number
+    if (isIdle && isAtHead && (await queue.isIdle())) return
     await sleep(POLL_MS)
   }
 }

@@ -146,13 +146,15 @@ export async function createQueue(db: Database): Promise<Queue> {
       await Promise.all(QUEUES.map((name) => boss.offWork(name)))
     },
     async isIdle() {
+      // Nobody comes for the jobs of a queue that this keeper does not work.
+      const worked = QUEUES.filter((name) => workers[name].length > 0)
       const [row] = await db.query<{ busy: boolean }>(
         `select exists (
           select 1 from pgboss.job j left join keeper.failures f on f.queue = j.name and f.key = j.singleton_key
           where j.name = any($1) and (j.state = 'active' or (j.state in ('created', 'retry') and (j.start_after <= now()
             or coalesce((select sum(n.value::int) from jsonb_each_text(f.counts) n), 99) < ${PATIENCE})))
         ) as busy`,
-        [QUEUES],
+        [worked],
       )
       return !row!.busy
     },
