@@ -121,7 +121,9 @@ export function advantages(costs: readonly (number | null)[]): number[] {
   const known = costs.filter((cost) => cost !== null)
   const [best, worst] = [Math.min(...known), Math.max(...known)]
   const lost = worst + (worst - best || Math.abs(worst) || 1)
-  const counted = costs.map((cost) => cost ?? lost)
+  // Costs of any size: squares of very small ones would be 0. By a power of two nothing is rounded.
+  const unit = 2 ** Math.floor(Math.log2(Math.abs(lost) || 1))
+  const counted = costs.map((cost) => (cost ?? lost) / unit)
   const mean = counted.reduce((sum, cost) => sum + cost, 0) / counted.length
   const deviation = Math.sqrt(
     counted.reduce((sum, cost) => sum + (cost - mean) ** 2, 0) / counted.length,

@@ -59,6 +59,7 @@ describe('advantages', () => {
     const [cheap, dear, lost] = advantages([1, 2, null])
     expect([cheap, dear, lost]).toEqual(advantages([1, 2, 3]))
     expect(advantages([0, 0, null])).toEqual(advantages([0, 0, 1]))
+    expect(advantages([3e-200, 1e-200])).toEqual([-1, 1])
   })
 })
 
