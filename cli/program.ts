@@ -7,6 +7,7 @@ import { registerDoctorCommand } from './commands/doctor.ts'
 import { registerKeeperCommands } from './commands/keeper.ts'
 import { registerLedgerCommands } from './commands/ledger.ts'
 import { registerLookCommands } from './commands/look.ts'
+import { registerMirrorCommands } from './commands/mirror.ts'
 import { registerNetworkCommands } from './commands/network.ts'
 import { integerFrom, PATH_HELP } from './commands/options.ts'
 import { registerRuntimeCommands } from './commands/runtime.ts'
@@ -70,6 +71,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 another chain or data folder, 4 nothing
   registerProviderCommands(registry)
   registerRuntimeCommands(registry)
   registerChartCommand(registry)
+  registerMirrorCommands(registry)
   registerDoctorCommand(registry)
   registerCompletionCommand(registry)
   return program

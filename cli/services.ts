@@ -105,7 +105,15 @@ type SqlAnswer = z.infer<typeof answerSchema>
 const statusSchema = z.object({
   block: z.object({ number: z.number(), hash: z.string() }).nullable(),
   journals: z.array(z.object({ keeperId: z.string(), epoch: z.number(), seq: z.number() })),
+  problems: z.array(z.object({ of: z.string(), code: z.string(), message: z.string() })),
 })
+
+const rebuildSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('none') }),
+  z.object({ kind: z.literal('running'), block: z.number().nullable(), ms: z.number() }),
+  z.object({ kind: z.literal('done'), block: z.number(), ms: z.number() }),
+  z.object({ kind: z.literal('failed'), code: z.string(), message: z.string() }),
+])
 
 /** The analytics of the running stack, over HTTP. */
 export type AnalyticsApi = {
@@ -116,6 +124,10 @@ export type AnalyticsApi = {
   parquet: (sql: string, params?: readonly string[]) => Promise<Uint8Array>
   /** How far the mirror has come. */
   status: () => Promise<z.infer<typeof statusSchema>>
+  /** Begins to rebuild the database. @throws REBUILD_RUNNING */
+  rebuild: () => Promise<void>
+  /** How the last rebuild stands. */
+  rebuildState: () => Promise<z.infer<typeof rebuildSchema>>
 }
 
 /** A client of the analytics' HTTP. @throws NO_ANALYTICS when nothing answers, and the codes of its SQL endpoint */
@@ -144,6 +156,8 @@ export function createAnalyticsApi(url: string): AnalyticsApi {
     csv: async (sql, params) => (await ask(sql, params, 'csv')).text(),
     parquet: async (sql, params) => (await ask(sql, params, 'parquet')).bytes(),
     status: async () => statusSchema.parse(await (await call('/status')).json()),
+    rebuild: async () => void (await call('/rebuild', { method: 'POST' })),
+    rebuildState: async () => rebuildSchema.parse(await (await call('/rebuild')).json()),
   }
 }
 

@@ -6,15 +6,20 @@ import { isLocalChain } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { onStop } from '../sdk/node/lifecycle.ts'
 import { acquireLock, acquireLockWithin } from '../sdk/node/lock.ts'
-import { createChainReader, requireDeployment } from './chain.ts'
+import { MultiverseError } from '../sdk/errors.ts'
+import { type ChainReader, createChainReader, requireDeployment } from './chain.ts'
 import { prepareFolder, schemaName } from './prepare.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { createLog, required, requiredPort, runService } from './service.ts'
+import { watchFinality } from './watch.ts'
 
 // Starts ponder on a deployment and ends with it. Environment: MULTIVERSE_DATA, MULTIVERSE_RPC_URL, INDEXER_PORT,
 // INDEXER_DATABASE_URL (Postgres instead of PGlite), INDEXER_LOG_LEVEL (ponder's; warn when unset).
 
 const STOP_MS = 7_000
+/** How often what ponder takes as final is held against the chain. */
+const WATCH_LOCAL_MS = 1_000
+const WATCH_REMOTE_MS = 30_000
 
 await runService(async () => {
   const log = createLog('ponder')
@@ -60,8 +65,21 @@ await runService(async () => {
         MULTIVERSE_RPC_URL: relay.url,
         PONDER_LOCK: ponderLock,
       })
-      const [code, signal] = (await once(ponder, 'exit')) as [number | null, string | null]
+      const contradicted = await untilEnd(ponder, `http://127.0.0.1:${port}`, chain, isLocal)
       if (isStopping) return
+      if (contradicted !== null) {
+        log('ponder.contradicted', { code: 'REORG_PAST_FINALITY', reason: contradicted })
+        await requireDeployment(chain, deployment)
+        await stop(ponder)
+        if (process.env['INDEXER_DATABASE_URL'])
+          throw new MultiverseError(
+            'REORG_PAST_FINALITY',
+            `${contradicted}: drop the schema ${schema} and start again`,
+          )
+        distrust = contradicted
+        continue
+      }
+      const { exitCode: code, signalCode: signal } = ponder
       log('ponder.ended', { code, signal })
       if (code !== 1 || prepared === 'new') {
         // Ponder's own codes agree with ours, and an end that nobody asked for is no success.
@@ -93,6 +111,24 @@ function startPonder(port: number, environment: Record<string, string>): ChildPr
     env: { ...inherited, ...environment, PONDER_TELEMETRY_DISABLED: 'true' },
     stdio: ['pipe', 'inherit', 'inherit'],
   })
+}
+
+/** Waits until ponder has ended (null), or until the chain contradicts what it takes as final: then says how. */
+async function untilEnd(
+  ponder: ChildProcess,
+  url: string,
+  chain: ChainReader,
+  isLocal: boolean,
+): Promise<string | null> {
+  const watching = new AbortController()
+  const exited = once(ponder, 'exit').then(() => null)
+  const everyMs = isLocal ? WATCH_LOCAL_MS : WATCH_REMOTE_MS
+  const watched = watchFinality(url, chain, { everyMs, signal: watching.signal })
+  try {
+    return await Promise.race([exited, watched])
+  } finally {
+    watching.abort()
+  }
 }
 
 async function stop(ponder: ChildProcess): Promise<void> {

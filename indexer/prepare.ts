@@ -79,24 +79,46 @@ async function reasonToBeginAnew(
     )
     // On PGlite ponder's backfill is no transaction: what a kill left of one can be anything.
     if (apps[0]?.ready !== '1') return 'its last backfill did not end'
-    return await contradiction(database, schema, chain, isLocal)
+    return await contradiction(pgliteTables(database, schema), chain, isLocal)
   } finally {
     await database.close()
   }
 }
 
+/** What ponder's tables say of what it takes as final. */
+export type FinalTables = {
+  /** Ponder's own checkpoint; null before the first. */
+  checkpoint(): Promise<string | null>
+  /** The last 64 blocks with events up to a height. */
+  blocks(upTo: bigint): Promise<{ number: bigint; hash: Hex }[]>
+}
+
+function pgliteTables(database: Pglite, schema: string): FinalTables {
+  return {
+    async checkpoint() {
+      const { rows } = await database.query<{ checkpoint: string }>(
+        `SELECT finalized_checkpoint AS checkpoint FROM "${schema}"."_ponder_checkpoint"`,
+      )
+      return rows[0]?.checkpoint ?? null
+    },
+    async blocks(upTo) {
+      const { rows } = await database.query<{ number: string; hash: Hex }>(
+        `SELECT number::text, hash FROM "${schema}"."block" WHERE number <= $1 ORDER BY number DESC LIMIT 64`,
+        [upTo.toString()],
+      )
+      return rows.map(({ number, hash }) => ({ number: BigInt(number), hash }))
+    },
+  }
+}
+
 /** What ponder takes as final and the chain does not have, in words; null when they agree. */
-async function contradiction(
-  database: Pglite,
-  schema: string,
+export async function contradiction(
+  tables: FinalTables,
   chain: ChainReader,
   isLocal: boolean,
 ): Promise<string | null> {
-  const { rows: checkpoints } = await database.query<{ checkpoint: string }>(
-    `SELECT finalized_checkpoint AS checkpoint FROM "${schema}"."_ponder_checkpoint"`,
-  )
-  const checkpoint = checkpoints[0]?.checkpoint
-  if (checkpoint === undefined) return null
+  const checkpoint = await tables.checkpoint()
+  if (checkpoint === null) return null
   const final = checkpointBlock(checkpoint)
   const head = await chain.head()
   if (head.number < final || (isLocal && final > 0n && head.number < final + LOCAL_FINALITY))
@@ -104,11 +126,8 @@ async function contradiction(
   const [at] = await chain.headers([final])
   if (at?.timestamp !== checkpointTime(checkpoint))
     return `block ${final} is no longer of ${checkpointTime(checkpoint)}`
-  const { rows: blocks } = await database.query<{ number: string; hash: Hex }>(
-    `SELECT number::text, hash FROM "${schema}"."block" WHERE number <= $1 ORDER BY number DESC LIMIT 64`,
-    [final.toString()],
-  )
-  const headers = await chain.headers(blocks.map(({ number }) => BigInt(number)))
+  const blocks = await tables.blocks(final)
+  const headers = await chain.headers(blocks.map(({ number }) => number))
   const wrong = blocks.find(({ hash }, index) => headers[index]?.hash !== hash)
   return wrong === undefined ? null : `block ${wrong.number} is no longer ${wrong.hash}`
 }

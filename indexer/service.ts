@@ -28,6 +28,8 @@ const EXIT_CODES: Record<string, number> = {
   OTHER_CODE: 3,
   DATA_TOO_NEW: 3,
   DATA_INVALID: 3,
+  SCHEMA_TOO_NEW: 3,
+  REORG_PAST_FINALITY: 3,
 }
 
 /** Runs a service's main function; when it throws, writes one line to standard error and ends with the fitting exit code. */

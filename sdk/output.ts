@@ -412,6 +412,41 @@ export const doctorOutput = z.strictObject({
   ),
 })
 
+const balanceDifference = z.strictObject({
+  owner: z.string(),
+  position: z.string(),
+  /** Smallest units, as each of the three tells them. */
+  duckdb: decimal,
+  indexer: decimal,
+  contract: decimal,
+})
+
+/** `analytics check`. */
+export const checkOutput = z.strictObject({
+  ok: z.boolean(),
+  /** Where all three stood. */
+  block: z.strictObject({ number: z.int(), hash: z.string() }),
+  /** Pairs of owner and position that were compared. */
+  compared: z.int(),
+  differences: z.array(balanceDifference),
+  /** What is wrong in DuckDB by itself. */
+  faults: z.array(z.strictObject({ fault: z.string(), count: z.int() })),
+  /** What the analytics cannot do at this moment. */
+  problems: z.array(z.strictObject({ of: z.string(), code: z.string(), message: z.string() })),
+})
+
+/** `analytics rebuild`. */
+export const rebuildOutput = z.strictObject({ block: z.int(), ms: z.int() })
+
+/** `analytics export`. */
+export const exportOutput = z.strictObject({
+  folder: z.string(),
+  /** Everything up to it is in the folder. */
+  settled: z.int(),
+  files: z.int(),
+  rows: z.int(),
+})
+
 export type FailureOutput = z.infer<typeof failureOutput>
 export type AskOutput = z.infer<typeof askOutput>
 export type MoveOutput = z.infer<typeof moveOutput>
@@ -435,6 +470,9 @@ export type DemoOutput = z.infer<typeof demoOutput>
 export type UpOutput = z.infer<typeof upOutput>
 export type WalletOutput = z.infer<typeof walletOutput>
 export type WalletsOutput = z.infer<typeof walletsOutput>
+export type CheckOutput = z.infer<typeof checkOutput>
+export type RebuildOutput = z.infer<typeof rebuildOutput>
+export type ExportOutput = z.infer<typeof exportOutput>
 export type DoctorOutput = z.infer<typeof doctorOutput>
 export type VerseState = z.infer<typeof verseState>
 export type QuestionState = z.infer<typeof questionState>

@@ -31,6 +31,7 @@ describe('docs/operations.md', () => {
       chainId: 1,
       block: null,
       journals: [],
+      problems: [],
       ready: false,
       reason: null,
     }))

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type DuckDBConnection,
@@ -7,7 +7,7 @@ import {
   type Json,
 } from '@duckdb/node-api'
 import type { Deployment } from '../../sdk/deployment.ts'
-import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { oraclesOf } from '../../sdk/terms.ts'
 import { rollBack } from './load.ts'
 
@@ -19,13 +19,19 @@ export type Transaction = {
 
 /** The one DuckDB file of a data folder; this process alone has it open. */
 export type Database = {
-  /** Runs `work` in a transaction, after every write asked for before; rolls back when it throws. */
+  /**
+   * Runs `work` in a transaction, after every write asked for before; rolls back when it throws.
+   * @throws DISK_FULL, DATABASE_BROKEN when DuckDB gave up and only opening the file again helps
+   */
   write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
-  /** A connection for reading. Whoever asks for one closes it. */
-  connect(): Promise<DuckDBConnection>
+  /** Gives `work` a connection of its own for reading, beside all writes. */
+  read<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T>
+  /** Takes the (closed) database of another folder in this one's place, between writes and when no read is under way. */
+  replace(folder: string): Promise<void>
   close(): Promise<void>
 }
 
+const FILE = 'multiverse.duckdb'
 const MIGRATIONS = new URL('migrations/', import.meta.url)
 /** Views and macros: applied in the order of their names, as later ones use earlier ones. */
 const VIEWS = new URL('views/', import.meta.url)
@@ -44,55 +50,127 @@ const LOCKDOWN = `
  */
 export async function openDatabase(folder: string, deployment: Deployment): Promise<Database> {
   await mkdir(folder, { recursive: true })
-  const instance = await openFile(join(folder, 'multiverse.duckdb'))
-  const connection = await instance.connect()
-  const transaction: Transaction = {
-    run: async (sql, values) => {
-      await connection.run(sql, values)
-    },
-    rows: async <T extends Record<string, Json>>(sql: string, values?: DuckDBValue[]) => {
-      const reader = await connection.runAndReadAll(sql, values)
-      return reader.getRowObjectsJson() as T[]
-    },
-  }
+  const path = join(folder, FILE)
+  let opened = await openFile(path, deployment)
   let last: Promise<unknown> = Promise.resolve()
-  const database: Database = {
-    write(work) {
-      const run = last.then(async () => {
-        await connection.run('BEGIN TRANSACTION')
-        try {
-          const result = await work(transaction)
-          await connection.run('COMMIT')
-          return result
-        } catch (error) {
-          // A failed commit has ended the transaction already.
-          await connection.run('ROLLBACK').catch(() => undefined)
-          throw error
-        }
-      })
-      last = run.catch(() => undefined)
+  /** Set while the file is replaced: who wants to read waits for it. */
+  const gate: { closed: Promise<void> | null } = { closed: null }
+  const reads = new Set<Promise<unknown>>()
+  /** Runs `work` after every write asked for before. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const run = last.then(work)
+    last = run.catch(() => undefined)
+    return run
+  }
+  return {
+    write: (work) => inTurn(() => transact(opened.connection, work)),
+    async read(work) {
+      while (gate.closed !== null) await gate.closed
+      const run = useConnection(opened.instance, work)
+      const done = run.then(
+        () => {},
+        () => {},
+      )
+      reads.add(done)
+      void done.then(() => reads.delete(done))
       return run
     },
-    connect: () => instance.connect(),
+    replace: (other) =>
+      inTurn(async () => {
+        const turn = Promise.withResolvers<void>()
+        gate.closed = turn.promise
+        try {
+          await Promise.all(reads)
+          // Closing moves all that is in the log into the file, and removes the log.
+          closeFile(opened)
+          await rm(`${path}.wal`, { force: true })
+          await rename(join(other, FILE), path)
+          opened = await openFile(path, deployment)
+        } finally {
+          gate.closed = null
+          turn.resolve()
+        }
+      }),
     async close() {
       await last
-      connection.closeSync()
-      instance.closeSync()
+      closeFile(opened)
     },
   }
-  try {
-    await database.write(migrate)
-    await database.write((tx) => adopt(tx, deployment))
-    await database.write((tx) => adoptOracles(tx, deployment))
-    await connection.run(LOCKDOWN)
-  } catch (error) {
-    await database.close()
-    throw error
-  }
-  return database
 }
 
-async function openFile(path: string): Promise<DuckDBInstance> {
+type Opened = { instance: DuckDBInstance; connection: DuckDBConnection }
+
+async function openFile(path: string, deployment: Deployment): Promise<Opened> {
+  const instance = await createInstance(path)
+  const opened = { instance, connection: await instance.connect() }
+  try {
+    await transact(opened.connection, migrate)
+    await transact(opened.connection, (tx) => adopt(tx, deployment))
+    await transact(opened.connection, (tx) => adoptOracles(tx, deployment))
+    await opened.connection.run(LOCKDOWN)
+  } catch (error) {
+    closeFile(opened)
+    throw error
+  }
+  return opened
+}
+
+async function useConnection<T>(
+  instance: DuckDBInstance,
+  work: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> {
+  const connection = await instance.connect()
+  try {
+    return await work(connection)
+  } finally {
+    connection.closeSync()
+  }
+}
+
+function closeFile({ instance, connection }: Opened): void {
+  connection.closeSync()
+  instance.closeSync()
+}
+
+async function transact<T>(
+  connection: DuckDBConnection,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  try {
+    await connection.run('BEGIN TRANSACTION')
+    try {
+      const result = await work({
+        run: async (sql, values) => {
+          await connection.run(sql, values)
+        },
+        rows: async <R extends Record<string, Json>>(sql: string, values?: DuckDBValue[]) => {
+          const reader = await connection.runAndReadAll(sql, values)
+          return reader.getRowObjectsJson() as R[]
+        },
+      })
+      await connection.run('COMMIT')
+      return result
+    } catch (error) {
+      // A failed commit has ended the transaction already.
+      await connection.run('ROLLBACK').catch(() => undefined)
+      throw error
+    }
+  } catch (error) {
+    throw isMultiverseError(error) ? error : storageError(error)
+  }
+}
+
+/** What went wrong below the SQL gets a code: the file is as the last transaction left it, and the process must end. */
+function storageError(cause: unknown): unknown {
+  const reason = oneLine(cause)
+  if (/No space left|File too large|[Dd]isk quota|out of disk/.test(reason))
+    return new MultiverseError('DISK_FULL', reason, { cause, isRetryable: true })
+  if (/^(FATAL|INTERNAL) Error|database has been invalidated/.test(reason))
+    return new MultiverseError('DATABASE_BROKEN', reason, { cause, isRetryable: true })
+  return cause
+}
+
+async function createInstance(path: string): Promise<DuckDBInstance> {
   try {
     return await DuckDBInstance.create(path, {
       threads: '2',
@@ -102,7 +180,11 @@ async function openFile(path: string): Promise<DuckDBInstance> {
       autoload_known_extensions: 'false',
     })
   } catch (cause) {
-    throw new MultiverseError('DATABASE_UNREADABLE', `${path}: ${oneLine(cause)}`, { cause })
+    throw new MultiverseError(
+      'DATABASE_UNREADABLE',
+      `${path}: ${oneLine(cause)}: remove it, and all is mirrored anew`,
+      { cause },
+    )
   }
 }
 

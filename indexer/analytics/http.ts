@@ -4,23 +4,16 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { rateLimiter } from 'hono-rate-limiter'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Cursor } from './journal.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openapi, sqlRequest } from './openapi.ts'
 import { toParquet } from './parquet.ts'
 import type { QueryResult, RunQuery } from './query.ts'
+import type { Rebuild } from './rebuild.ts'
+import type { Status } from './status.ts'
 
-/** What `/status` shows; `reason` says why it is not ready. */
-export type Status = {
-  chainId: number
-  /** The block up to which everything is mirrored. */
-  block: { number: number; hash: string } | null
-  journals: Cursor[]
-  ready: boolean
-  reason: string | null
-}
-
-const STATUS_CODES: Record<string, 400 | 408 | 413 | 429> = {
+const STATUS_CODES: Record<string, 400 | 403 | 408 | 409 | 413 | 429> = {
+  CROSS_SITE: 403,
+  REBUILD_RUNNING: 409,
   QUERY_TIMEOUT: 408,
   RESULT_TOO_LARGE: 413,
   REQUEST_TOO_LARGE: 413,
@@ -31,7 +24,14 @@ const STATUS_CODES: Record<string, 400 | 408 | 413 | 429> = {
 /** Requests for SQL that one address may make in a window. */
 const RATE = { requests: 1_000, windowMs: 10_000 }
 
-type Options = { query: RunQuery; status: () => Status; metrics?: Metrics; rate?: typeof RATE }
+type Options = {
+  query: RunQuery
+  status: () => Status
+  metrics?: Metrics
+  rate?: typeof RATE
+  /** Left out where nothing could be rebuilt from. */
+  rebuild?: Rebuild
+}
 
 /** The analytics' routes: read-only SQL, health, readiness, status, metrics, and their description. */
 export function createApp({
@@ -39,6 +39,7 @@ export function createApp({
   status,
   metrics = createMetrics(status),
   rate = RATE,
+  rebuild,
 }: Options): Hono {
   const app = new Hono<{ Bindings: HttpBindings }>()
   const query: RunQuery = async (sql, values) => {
@@ -88,6 +89,19 @@ export function createApp({
   })
   app.get('/status', (c) => c.json(status()))
   app.get('/journal', (c) => c.json({ journals: status().journals }))
+  const needRebuild = () => {
+    if (rebuild === undefined)
+      throw new MultiverseError('NO_STACK', 'nothing follows the chain: start a stack first')
+    return rebuild
+  }
+  app.get('/rebuild', (c) => c.json(needRebuild().state()))
+  app.post('/rebuild', (c) => {
+    // A page of another site can make a browser send this, but not hide where it comes from.
+    if (c.req.header('origin') !== undefined)
+      throw new MultiverseError('CROSS_SITE', 'a rebuild cannot be asked for by a web page')
+    needRebuild().start()
+    return c.json(needRebuild().state(), 202)
+  })
   app.get('/openapi.json', (c) => c.json(openapi))
   app.get('/metrics', async (c) =>
     c.text(await metrics.text(), 200, { 'content-type': metrics.contentType }),

@@ -1,19 +1,20 @@
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { isMultiverseError, oneLine } from '../../sdk/errors.ts'
 import { isLocalChain, networkOf, pollMsOf } from '../../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../../sdk/node/data.ts'
 import { onStop } from '../../sdk/node/lifecycle.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
 import { createChainReader, requireDeployment } from '../chain.ts'
 import { createLog, fail, required, requiredPort, runService } from '../service.ts'
-import { openDatabase } from './database.ts'
-import { createApp, listen, type Status } from './http.ts'
-import { type Cursor, createJournalReader, readCursors } from './journal.ts'
+import { type Database, openDatabase } from './database.ts'
+import { type Follower, follow } from './follow.ts'
+import { createApp, listen } from './http.ts'
+import { createJournalReader } from './journal.ts'
 import { createMetrics } from './metrics.ts'
 import { createMirror } from './mirror.ts'
 import { createQuery } from './query.ts'
+import { createRebuild } from './rebuild.ts'
 import { createSource } from './source.ts'
+import { createStatus } from './status.ts'
 import { createTokenReader } from './tokens.ts'
 
 // Mirrors the indexer and the keepers' journals into DuckDB and serves SQL over it. Environment: MULTIVERSE_DATA,
@@ -21,9 +22,6 @@ import { createTokenReader } from './tokens.ts'
 
 const LOCAL_POLL_MS = 100
 const REMOTE_POLL_MS = 1_000
-const RETRY_MS = 500
-/** A mirror that was last level with the chain longer ago than this is not ready. */
-const STALE_MS = 5_000
 /** The indexer looks at the chain now and then: on one with fast blocks nobody is ever at its head. So many looks are forgiven. */
 const LOOKS_BEHIND = 2
 
@@ -37,12 +35,11 @@ await runService(async () => {
   const deployment = await readDeployment(dataDir)
   const network = networkOf(deployment.chainId)
   const isLocal = isLocalChain(network.chainId)
-  const pollMs = isLocal ? LOCAL_POLL_MS : REMOTE_POLL_MS
   const folder = dataPaths(dataDir).analytics
-  const stopping = new AbortController()
   const closers: (() => Promise<void>)[] = []
+  const ending = new AbortController()
   const close = async () => {
-    stopping.abort()
+    ending.abort()
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   onStop(close)
@@ -54,103 +51,66 @@ await runService(async () => {
     const database = await openDatabase(folder, deployment)
     closers.push(() => database.close())
 
-    const cursors = new Map<string, Cursor>()
-    const noteCursors = async () => {
-      for (const cursor of await readCursors(database)) cursors.set(cursor.keeperId, cursor)
+    const status = await createStatus(deployment.chainId, database)
+    const metrics = createMetrics(status.now)
+    const source = createSource(indexerUrl)
+    const tokens = createTokenReader(rpcUrl)
+    const mirrorInto = (target: Database) =>
+      createMirror({
+        database: target,
+        chain,
+        source,
+        tokens,
+        requireSameChain: () => requireDeployment(chain, deployment, 0),
+        toleranceS: isLocal ? 0 : Math.ceil((LOOKS_BEHIND * pollMsOf(network)) / 1_000),
+        log,
+      })
+    const fatal = Promise.withResolvers<void>()
+    let follower: Follower | undefined
+    const startFollowing = () => {
+      follower = follow({
+        mirror: mirrorInto(database),
+        readers: keeperUrls.map((url) => ({ url, reader: createJournalReader({ url, database }) })),
+        pollMs: isLocal ? LOCAL_POLL_MS : REMOTE_POLL_MS,
+        onTick(tick, seconds) {
+          metrics.tick(tick.kind, seconds)
+          status.tick(tick)
+        },
+        onEntries: status.readCursors,
+        log,
+      })
+      status.follow(follower)
+      follower.ended.catch(fatal.reject)
     }
-    await noteCursors()
-    const status: Status = {
-      chainId: deployment.chainId,
-      block: null,
-      journals: [],
-      ready: false,
-      reason: 'starting',
-    }
-    let levelAt = 0
-    const statusNow = () => {
-      const ready = Date.now() - levelAt < STALE_MS
-      const journals = [...cursors.values()]
-      return { ...status, journals, ready, reason: ready ? null : status.reason }
-    }
-    const metrics = createMetrics(statusNow)
-    const server = await listen(
-      createApp({ query: createQuery(database), status: statusNow, metrics }),
-      port,
-    )
-    closers.push(() => server.close())
-    log('analytics.listening', { port: server.port, chainId: deployment.chainId })
-
-    const mirror = createMirror({
+    const rebuild = createRebuild({
+      folder,
+      deployment,
       database,
-      chain,
-      source: createSource(indexerUrl),
-      tokens: createTokenReader(rpcUrl),
-      requireSameChain: () => requireDeployment(chain, deployment, 0),
-      toleranceS: isLocal ? 0 : Math.ceil((LOOKS_BEHIND * pollMsOf(network)) / 1_000),
+      createMirror: mirrorInto,
+      async exclusively(work) {
+        await follower?.stop()
+        try {
+          await work()
+        } finally {
+          if (!ending.signal.aborted) startFollowing()
+        }
+      },
       log,
     })
-    const mirroring = async () => {
-      const from = performance.now()
-      const tick = await mirror.tick()
-      metrics.tick(tick.kind, (performance.now() - from) / 1_000)
-      const { block } = tick
-      status.block = block === null ? null : { number: Number(block.number), hash: block.hash }
-      if (tick.kind === 'current') levelAt = Date.now()
-      else status.reason = tick.reason
-      return tick.kind === 'current' ? pollMs : pollMs / 4
-    }
-    const loops = [
-      repeat(mirroring, stopping.signal, (code, message) => {
-        status.reason = message
-        log('mirror.failed', { code, message })
-      }),
-      ...keeperUrls.map((url) => {
-        const reader = createJournalReader({ url, database })
-        const reading = async () => {
-          if ((await reader.poll()) > 0) await noteCursors()
-          return pollMs
-        }
-        return repeat(reading, stopping.signal, (code, message) =>
-          log('journal.failed', { code, message, url }),
-        )
-      }),
-    ]
-    closers.push(async () => {
-      stopping.abort()
-      await Promise.allSettled(loops)
-    })
-    await Promise.all(loops)
+    const query = createQuery(database)
+    const server = await listen(createApp({ query, status: status.now, metrics, rebuild }), port)
+    closers.push(() => server.close())
+    log('analytics.listening', { port: server.port, chainId: deployment.chainId })
+    startFollowing()
+    closers.push(
+      async () => follower?.stop(),
+      () => rebuild.stop(),
+    )
+    await fatal.promise
   } catch (error) {
-    if (stopping.signal.aborted) return
+    if (ending.signal.aborted) return
     const code = fail(error)
     await close()
     process.exit(code)
   }
 })
-
-/**
- * Does `work` again and again until told to stop; it gives the milliseconds to wait. What may pass is told once for each
- * kind of failure and tried again; a chain that is another one is thrown.
- */
-async function repeat(
-  work: () => Promise<number>,
-  signal: AbortSignal,
-  onFailure: (code: string, message: string) => void,
-): Promise<void> {
-  let lastCode: string | null = null
-  while (!signal.aborted) {
-    let pauseMs = RETRY_MS
-    try {
-      pauseMs = await work()
-      lastCode = null
-    } catch (error) {
-      if (isMultiverseError(error, 'WRONG_CHAIN')) throw error
-      const code = isMultiverseError(error) ? error.code : 'INTERNAL'
-      if (code !== lastCode) onFailure(code, oneLine(error))
-      lastCode = code
-    }
-    await sleep(pauseMs, undefined, { signal }).catch((error: unknown) => {
-      if (!signal.aborted) throw error
-    })
-  }
-}

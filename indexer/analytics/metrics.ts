@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Status } from './http.ts'
+import type { Status } from './status.ts'
 
 /** Figures of the analytics for Prometheus. */
 export type Metrics = {

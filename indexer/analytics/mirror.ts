@@ -62,6 +62,8 @@ export function createMirror({
   let state: State | null = null
   /** The chain's head under which all local blocks were found canonical. */
   let verified: Hex | null = null
+  /** From where the chain left what the indexer took as final, until the indexer has followed it. */
+  let leftFinal: bigint | null = null
 
   const dropFrom = async (from: bigint) => {
     state = await database.write(async (tx) => {
@@ -98,8 +100,13 @@ export function createMirror({
 
   const checkWindow = async (held: State): Promise<State> => {
     const dead = await firstDead(held)
-    if (dead !== null) await dropFrom(dead)
-    else if (held.head !== null) {
+    if (dead !== null) {
+      await dropFrom(dead)
+      if (dead <= held.settled) {
+        leftFinal = dead
+        log('mirror.reorg-past-finality', { from: dead, settled: held.settled })
+      }
+    } else if (held.head !== null) {
       // The head may be a block without events: then it alone can be dead.
       const [header] = await chain.headers([held.head.number])
       if (header?.hash !== held.head.hash) await dropFrom(held.head.number)
@@ -125,7 +132,10 @@ export function createMirror({
     const behind = (reason: string): Tick => ({
       kind: 'behind',
       block: state?.head ?? null,
-      reason,
+      reason:
+        leftFinal === null
+          ? reason
+          : `REORG_PAST_FINALITY: the chain went another way from block ${leftFinal}, which was final: ${reason}`,
     })
 
     const view = await source.view(state.settled)
@@ -173,9 +183,9 @@ export function createMirror({
       head !== null &&
       (head.number >= top.number ||
         (head.number === through.number && top.timestamp - at.timestamp <= toleranceS))
-    return isLevel
-      ? { kind: 'current', block: head }
-      : behind(`block ${head?.number ?? 'none'} of ${top.number}`)
+    if (!isLevel) return behind(`block ${head?.number ?? 'none'} of ${top.number}`)
+    leftFinal = null
+    return { kind: 'current', block: head }
   }
 
   return {

@@ -15,9 +15,17 @@ const status = z.object({
   chainId: z.int(),
   block: z.object({ number: z.int(), hash: z.string() }).nullable(),
   journals: z.array(cursor),
+  problems: z.array(z.object({ of: z.string(), code: z.string(), message: z.string() })),
   ready: z.boolean(),
   reason: z.string().nullable(),
 })
+
+const rebuild = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('none') }),
+  z.object({ kind: z.literal('running'), block: z.int().nullable(), ms: z.int() }),
+  z.object({ kind: z.literal('done'), block: z.int(), ms: z.int() }),
+  z.object({ kind: z.literal('failed'), code: z.string(), message: z.string() }),
+])
 
 const schemaOf = (schema: z.ZodType) => z.toJSONSchema(schema, { unrepresentable: 'any' })
 const content = (schema: z.ZodType) => ({ 'application/json': { schema: schemaOf(schema) } })
@@ -80,6 +88,18 @@ export const openapi = {
       get: {
         summary: "How far each keeper's journal is read",
         responses: { 200: answer('Now.', z.object({ journals: z.array(cursor) })) },
+      },
+    },
+    '/rebuild': {
+      get: { summary: 'How the last rebuild stands', responses: { 200: answer('Now.', rebuild) } },
+      post: {
+        summary:
+          'Makes the database anew from the indexer and the kept journals, and then takes its place',
+        responses: {
+          202: answer('It has begun.', rebuild),
+          403: answer('A web page asked for it.', failure),
+          409: answer('One is under way.', failure),
+        },
       },
     },
     '/health': {

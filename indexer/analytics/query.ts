@@ -35,15 +35,11 @@ export type RunQuery = (sql: string, values?: DuckDBValue[]) => Promise<QueryRes
 
 export function createQuery(database: Database, limits: Limits = DEFAULT_LIMITS): RunQuery {
   const enter = createGate(limits.concurrency)
-  const perform = async (sql: string, values: DuckDBValue[]) => {
-    const connection = await database.connect()
-    try {
+  const perform = (sql: string, values: DuckDBValue[]) =>
+    database.read(async (connection) => {
       await requireSelect(connection, sql)
-      return await select(connection, sql, values, limits)
-    } finally {
-      connection.closeSync()
-    }
-  }
+      return select(connection, sql, values, limits)
+    })
   return async (sql, values = []) => {
     const leave = await enter()
     // Whatever becomes of the answer, the place is taken until the work has ended.

@@ -4,9 +4,10 @@ import { onStop } from '../../sdk/node/lifecycle.ts'
 import { acquireLockWithin } from '../../sdk/node/lock.ts'
 import { fail, required, runService } from '../service.ts'
 import { openDatabase } from './database.ts'
-import { createApp, listen, type Status } from './http.ts'
+import { createApp, listen } from './http.ts'
 import { createJournalReader, readCursors } from './journal.ts'
 import { createQuery } from './query.ts'
+import type { Status } from './status.ts'
 
 // Serves what an earlier run mirrored, while nothing runs that could add to it. Environment: MULTIVERSE_DATA, KEEPER_URLS
 // (comma separated, may be empty): journals that are read to their end before. The port, a free one, goes to standard output
@@ -44,6 +45,7 @@ await runService(async () => {
       chainId: deployment.chainId,
       block,
       journals,
+      problems: [],
       ready: false,
       reason: 'nothing follows the chain',
     }

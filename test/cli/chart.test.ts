@@ -35,7 +35,14 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'multiverse-charts-'))
   database = await openDatabase(dataPaths(folder).analytics, NOWHERE)
   await fill()
-  const status = { chainId: 31_337, block: null, journals: [], ready: true, reason: null }
+  const status = {
+    chainId: 31_337,
+    block: null,
+    journals: [],
+    ready: true,
+    reason: null,
+    problems: [],
+  }
   server = await listen(createApp({ query: createQuery(database), status: () => status }), 0)
   analytics = createAnalyticsApi(`http://127.0.0.1:${server.port}`)
 })

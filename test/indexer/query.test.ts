@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
-import { createApp, type Status, toCsv } from '../../indexer/analytics/http.ts'
+import { createApp, toCsv } from '../../indexer/analytics/http.ts'
 import { createQuery, DEFAULT_LIMITS } from '../../indexer/analytics/query.ts'
+import type { Status } from '../../indexer/analytics/status.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 
 // Anybody may send SQL: it must not reach files, the network, settings or other people's data, nor stop the mirror.
@@ -191,6 +192,7 @@ describe('over HTTP', () => {
   const status: Status = {
     chainId: 31_337,
     block: { number: 7, hash: '0x07' },
+    problems: [],
     journals: [{ keeperId: 'k', epoch: 1, seq: 2 }],
     ready: true,
     reason: null,

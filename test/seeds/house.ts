@@ -37,6 +37,7 @@ export async function openHouse(): Promise<House> {
     journals: await readCursors(database),
     ready: true,
     reason: null,
+    problems: [],
   }
   const query = createQuery(database)
   const server = await listen(createApp({ query, status: () => status }), 0)

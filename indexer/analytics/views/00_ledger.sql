@@ -90,12 +90,12 @@ FROM (
 ) q
 LEFT JOIN specs s USING (question);
 
--- The answers of each verse with their labels.
+-- The answers of each verse with their labels. A verse can be described before its question is asked: then all is possible.
 CREATE OR REPLACE VIEW v_verse_answers AS
 SELECT a.verse, a.step, a.question, a.outcome,
        coalesce(o.label, left(a.question, 10) || '=' || a.outcome) AS label,
-       list_contains(q.live, a.outcome) AS possible,
-       len(q.live) = 1 AS decided
+       coalesce(list_contains(q.live, a.outcome), true) AS possible,
+       coalesce(len(q.live) = 1, false) AS decided
 FROM verse_answers a
 LEFT JOIN v_questions q USING (question)
 LEFT JOIN outcomes o USING (question, outcome);

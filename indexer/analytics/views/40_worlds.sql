@@ -136,7 +136,8 @@ SELECT keeper_id, epoch, seq, row_number() OVER (PARTITION BY keeper_id, epoch O
          "blockNumber": null, "triggerTx": null, "triggerBlock": null, "output": null, "input": null}') AS seen
 FROM journal
 WHERE kind IN ('partition.started', 'world.executed', 'partition.reported', 'partition.failed', 'wev.measured',
-               'question.answered', 'partition.resolved');
+               'question.answered', 'partition.resolved')
+ORDER BY keeper_id, epoch, seq;
 
 -- Whether two journals are bisimilar: at every step the same is observed, and they end together. Else the first step at which
 -- they part, and what each saw there.
