@@ -182,6 +182,18 @@ async function deploy(
   }
 }
 
+/** Deploys one more token that anybody can mint: its name, symbol and decimals. */
+export async function deployToken(
+  chain: LocalChain,
+  args: readonly [string, string, number],
+): Promise<Address> {
+  const { abi, bytecode } = await artifact('TestToken', 'mocks/TestToken.sol')
+  const hash = await chain.wallet(8).deployContract({ abi, bytecode, args: [...args] })
+  const receipt = await chain.publicClient.waitForTransactionReceipt({ hash })
+  if (!receipt.contractAddress) throw new Error('the token was not deployed')
+  return receipt.contractAddress
+}
+
 async function artifact(name: string, source: string): Promise<{ abi: Abi; bytecode: Hex }> {
   const url = new URL(`../../artifacts/contracts/${source}/${name}.json`, import.meta.url)
   return JSON.parse(await readFile(url, 'utf8')) as { abi: Abi; bytecode: Hex }

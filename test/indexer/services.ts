@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Deployment } from '../../sdk/deployment.ts'
@@ -39,8 +40,13 @@ export async function createDataFolder(deployment: Deployment): Promise<Folder> 
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-export async function startPonder(dataDir: string, rpcUrl: string): Promise<Service> {
-  const port = await freePort()
+/** On a free port, unless one is given. */
+export async function startPonder(
+  dataDir: string,
+  rpcUrl: string,
+  wanted?: number,
+): Promise<Service> {
+  const port = wanted ?? (await freePort())
   return start(PONDER, port, {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
@@ -55,8 +61,9 @@ export async function startAnalytics(
     indexerUrl,
     keeperUrls = [],
   }: { rpcUrl: string; indexerUrl: string; keeperUrls?: string[] },
+  wanted?: number,
 ): Promise<Service> {
-  const port = await freePort()
+  const port = wanted ?? (await freePort())
   return start(ANALYTICS, port, {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
@@ -152,6 +159,43 @@ export async function serveJournal(
         entries: all.filter(({ seq }) => seq > after).slice(0, limit),
       }),
     )
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+export type Gate = { url: string; close(): Promise<void> }
+
+/** Passes requests on to `target` and tells of each that was answered, before the answer goes out. */
+export async function openGate(
+  target: string,
+  onAnswer: (request: { path: string; body: string }) => void,
+): Promise<Gate> {
+  const server = createHttpServer((request, response) => {
+    const pass = async () => {
+      const body = await text(request)
+      const answer = await fetch(new URL(request.url!, target), {
+        method: request.method!,
+        headers: { 'content-type': 'application/json' },
+        ...(body !== '' && { body }),
+      })
+      const content = Buffer.from(await answer.arrayBuffer())
+      onAnswer({ path: decodeURIComponent(request.url!), body })
+      response.writeHead(answer.status, {
+        'content-type': answer.headers.get('content-type') ?? '',
+      })
+      response.end(content)
+    }
+    pass().catch(() => response.destroy())
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -1,0 +1,102 @@
+import type { Hex } from 'viem'
+import { checkMirror } from '../../cli/check/check.ts'
+import type { Key } from '../../cli/check/holders.ts'
+import { type AnalyticsApi, createAnalyticsApi } from '../../cli/services.ts'
+import type { CheckOutput, SqlOutput } from '../../sdk/output.ts'
+import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
+import {
+  createDataFolder,
+  type Folder,
+  type Service,
+  startAnalytics,
+  startPonder,
+  until,
+} from './services.ts'
+
+// A chain, ponder and analytics as processes, on a data folder of their own; both services can be ended and begun again on
+// the ports they had.
+
+export type Stage = {
+  chain: LocalChain
+  folder: Folder
+  ponder: Service
+  analytics: Service
+  api: AnalyticsApi
+  startPonder(): Promise<void>
+  startAnalytics(options?: { keeperUrls?: string[]; indexerUrl?: string }): Promise<void>
+  /** Waits until the analytics are where the chain is. */
+  level(): Promise<void>
+  query(sql: string, params?: string[]): Promise<SqlOutput['rows']>
+  /** What `analytics check` finds, of these keys besides. */
+  check(also?: readonly Key[]): Promise<CheckOutput>
+  /** The last blocks are replaced by empty ones. */
+  reorg(depth: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Starts all three; they may not be ready yet. */
+export async function createStage(chainOptions: ChainOptions = {}): Promise<Stage> {
+  const chain = await startChain(chainOptions)
+  const folder = await createDataFolder(chain.deployment)
+  const ponder = await startPonder(folder.path, chain.url)
+  const services = { rpcUrl: chain.url, indexerUrl: ponder.url }
+  const analytics = await startAnalytics(folder.path, services)
+  const stage: Stage = {
+    chain,
+    folder,
+    ponder,
+    analytics,
+    api: createAnalyticsApi(analytics.url),
+    async startPonder() {
+      stage.ponder = await startPonder(folder.path, chain.url, portOf(ponder))
+    },
+    async startAnalytics(options = {}) {
+      const all = { ...services, ...options }
+      stage.analytics = await startAnalytics(folder.path, all, portOf(analytics))
+    },
+    async level() {
+      const { hash, number } = await chain.publicClient.getBlock()
+      let found: Awaited<ReturnType<AnalyticsApi['status']>> | null = null
+      const isLevel = async () => {
+        found = await stage.api.status().catch(() => null)
+        return found?.block?.hash === (hash satisfies Hex)
+      }
+      await until('level', isLevel).catch((cause: unknown) => {
+        const logs = [stage.analytics, stage.ponder].map((service) =>
+          service.output().slice(-1_500),
+        )
+        const at = JSON.stringify(found)
+        throw new Error(`not level with block ${number}: ${at}\n${logs.join('\n')}`, { cause })
+      })
+    },
+    query: async (sql, params) => (await stage.api.sql(sql, params)).rows,
+    async check(also = []) {
+      await stage.level()
+      return checkMirror({
+        analytics: stage.api,
+        graphqlUrl: `${stage.ponder.url}/graphql`,
+        client: chain.publicClient,
+        multiverse: chain.deployment.addresses.multiverse,
+        patienceMs: 120_000,
+        also,
+      })
+    },
+    async reorg(depth) {
+      await chain.testClient.request({
+        method: 'anvil_reorg' as never,
+        params: [depth, []] as never,
+      })
+    },
+    async close() {
+      await stage.analytics.stop()
+      await stage.ponder.stop()
+      await chain.stop()
+      await folder.remove()
+    },
+  }
+  return stage
+}
+
+function portOf({ url }: Service): number {
+  return Number(new URL(url).port)
+}
