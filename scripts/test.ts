@@ -77,6 +77,14 @@ const deep: Suite[] = [
       vitest(['test/keeper/crash', 'test/keeper/postgres', 'test/keeper/hostile'], { DEEP: '1' }),
   },
   {
+    name: 'analytics',
+    run: () =>
+      vitest(['test/indexer/histories.test.ts', 'test/indexer/crash.test.ts'], {
+        HISTORIES: '300',
+        DEEP: '1',
+      }),
+  },
+  {
     name: 'worlds',
     run: () =>
       vitest(
