@@ -5,7 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // The tests start real chains, databases and workers: each file gets a process of its own.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the processors of a small machine: many tests wait, for blocks, processes and worlds that never answer.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 10_000,

@@ -51,7 +51,7 @@ const everyday: Suite[] = [
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
   {
     name: 'e2e',
-    run: () => vitest(['test/e2e', '--exclude=test/e2e/engines*', '--no-file-parallelism']),
+    run: () => vitest(['test/e2e', '--exclude=test/e2e/engines*']),
   },
 ]
 
@@ -74,7 +74,10 @@ const deep: Suite[] = [
   {
     name: 'keeper',
     run: () =>
-      vitest(['test/keeper/crash', 'test/keeper/postgres', 'test/keeper/hostile'], { DEEP: '1' }),
+      vitest(
+        ['crash', 'forks', 'postgres', 'hostile'].map((name) => `test/keeper/${name}`),
+        { DEEP: '1' },
+      ),
   },
   {
     name: 'analytics',

@@ -23,9 +23,9 @@ import {
 
 vi.setConfig(PATIENT)
 
-// One chain and one keeper, and reorganisations of every depth: afterwards keeper, chain and worlds agree.
+// One chain and one keeper, and reorganisations of many depths: afterwards keeper, chain and worlds agree.
 
-const DEPTHS = [1, 2, 3, 5, 8, 13, 21, 34, 40]
+const DEPTHS = process.env['DEEP'] === '1' ? [1, 2, 3, 5, 8, 13, 21, 34, 40] : [1, 3, 13, 40]
 const SEED = Number(process.env['SEED'] ?? 7)
 
 let folders: Folders
