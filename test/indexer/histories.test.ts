@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 900_000 })
 /** Lives in all; a chain lives through some of them before the next begins, so that the slow reference stays quick. */
 const HISTORIES = Number(process.env['HISTORIES'] ?? 20)
 const PER_CHAIN = 20
-const STEPS = 12
+const STEPS = 8
 /** Of more combinations the macro walks only so many. */
 const MOST_FUTURES = 4_096
 
@@ -93,7 +93,7 @@ async function expectEqual(stage: Stage, lives: readonly Life[]): Promise<void> 
       [name]: sorted(reference.rows[name as keyof typeof QUERIES]),
     })
   }
-  for (const [owner, token] of reference.holders.slice(-4)) {
+  for (const [owner, token] of reference.holders.slice(-2)) {
     const rows = await stage.query(
       'SELECT to_json(future)::VARCHAR, amount::VARCHAR, combinations::INT FROM exposure($1, $2)',
       [owner, token],
