@@ -91,7 +91,7 @@ test('has a head that does not exist', async () => {
 
 test('drops logs, and takes no long ranges', async () => {
   const range = { address: addresses(), fromBlock: 0n, toBlock: (await head()).number }
-  await chain.wallet(8).writeContract({
+  const hash = await chain.wallet(8).writeContract({
     address: chain.deployment.addresses.token,
     abi: [
       {
@@ -105,6 +105,7 @@ test('drops logs, and takes no long ranges', async () => {
     functionName: 'mint',
     args: [chain.accounts[0]!.address, 5n],
   })
+  await chain.publicClient.waitForTransactionReceipt({ hash })
   const whole = { ...range, toBlock: range.toBlock + 1n }
   expect((await client().getLogs(whole)).length).toBeGreaterThan(0)
   proxy.set({ dropLogs: 'all' })
