@@ -1,0 +1,67 @@
+import { parseArgs } from 'node:util'
+import { backfill, type Backfill, countLogs, fillChain } from '../indexer/backfill.ts'
+import { type Bench, figure, type Row, summarize, time } from '../harness.ts'
+
+// A rate is what more events take longer: starting the processes is not part of it. So each is measured on two chains.
+
+const EVENTS = '120000'
+
+export const bench: Bench = {
+  name: 'indexer',
+  summary: 'chain to DuckDB: backfill beside a bare getLogs loop, and how soon a block is seen',
+  async run({ args, note }) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        /** Events on the longer of two chains. */
+        events: { type: 'string', default: EVENTS },
+      },
+    })
+    const most = Number(values.events)
+    if (!Number.isSafeInteger(most) || most < 10_000)
+      throw new Error(`--events takes a whole number from 10000, not ${values.events}`)
+    note(`chains of ${most / 4} and ${most} events`)
+    const short = await fillChain(most / 4)
+    const long = await fillChain(most)
+    try {
+      const floor = summarize(
+        await time(() => countLogs(long.chain), { warmup: 1, repetitions: 5 }),
+      )
+      const floorRate = (long.events / floor.median) * 1_000
+      const rows: Row[] = [figure('bare getLogs loop that stores nothing', floorRate, 'events/s')]
+      const events = long.events - short.events
+      const report = (a: Backfill, b: Backfill) => {
+        if (b.totalMs <= a.totalMs || b.indexerMs <= a.indexerMs)
+          throw new Error(
+            `starting took longer than ${events} events: give more with --events, or a quieter machine`,
+          )
+        const rate = (events / (b.totalMs - a.totalMs)) * 1_000
+        const indexer = (events / (b.indexerMs - a.indexerMs)) * 1_000
+        const perSecond = (of: 'indexer' | 'mirror') => events / (b[of].cpuS - a[of].cpuS)
+        rows.push(
+          figure('chain to DuckDB', rate, 'events/s', { op: '>=', value: 6_000 }),
+          figure('floor / chain to DuckDB', floorRate / rate, 'x'),
+          figure('chain to indexer', indexer, 'events/s'),
+          figure('indexer alone', perSecond('indexer'), 'events/CPU s'),
+          figure('mirror alone', perSecond('mirror'), 'events/CPU s'),
+          figure('memory of the mirror', b.mirror.peakMiB, 'MiB', {
+            op: '<=',
+            value: 500,
+          }),
+        )
+      }
+      const latencies: number[] = []
+      const slow = await backfill(short)
+      report(slow, await backfill(long, { live: (ms) => latencies.push(ms) }))
+      const { median, p95 } = summarize(latencies)
+      rows.push(
+        figure('a block of 500 events seen in DuckDB, p95', p95, 'ms', { op: '<=', value: 1_000 }),
+        figure('a block of 500 events seen in DuckDB, median', median, 'ms'),
+      )
+      return rows
+    } finally {
+      await short.chain.stop()
+      await long.chain.stop()
+    }
+  },
+}
