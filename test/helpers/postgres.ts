@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,6 +22,7 @@ export async function startPostgres(): Promise<LocalPostgres> {
   // The server refuses to run as root: then it runs as a user of its own, who must get there.
   await chmod(root, 0o755)
   const port = await freePort()
+  let said = ''
   const server = new EmbeddedPostgres({
     databaseDir: join(root, 'data'),
     user: 'keeper',
@@ -28,12 +30,15 @@ export async function startPostgres(): Promise<LocalPostgres> {
     port,
     persistent: true,
     createPostgresUser: process.getuid?.() === 0,
-    onLog: () => {},
+    onLog: (line: string) => void (said = line.trim()),
     onError: () => {},
   })
   let isUp = false
   const start = async () => {
-    await server.start()
+    // It rejects with nothing when the server ends early.
+    await server.start().catch((error: unknown) => {
+      throw error ?? new Error(`Postgres did not start on port ${port}: ${said}`)
+    })
     isUp = true
   }
   const stop = async () => {
@@ -62,13 +67,21 @@ export async function startPostgres(): Promise<LocalPostgres> {
   }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port that stays free: below those that systems hand out by themselves. The server takes it seconds later, and again after
+ * it was down; until then any connection from this machine could get one of the others.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(15_000, 32_000)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
   })
 }
