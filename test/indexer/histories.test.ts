@@ -17,8 +17,8 @@ vi.setConfig({ testTimeout: 900_000 })
 const HISTORIES = Number(process.env['HISTORIES'] ?? 20)
 const PER_CHAIN = 20
 const STEPS = 8
-/** Of more combinations the macro walks only so many. */
-const MOST_FUTURES = 4_096
+/** Owners whose exposure has more combinations are left out: both sides take seconds over those. */
+const MOST_FUTURES = 512
 
 const chains = Array.from({ length: Math.ceil(HISTORIES / PER_CHAIN) }, (_, chain) => {
   const first = chain * PER_CHAIN
@@ -93,14 +93,15 @@ async function expectEqual(stage: Stage, lives: readonly Life[]): Promise<void> 
       [name]: sorted(reference.rows[name as keyof typeof QUERIES]),
     })
   }
-  for (const [owner, token] of reference.holders.slice(-2)) {
+  const exposed = reference.holders.filter((holder) => reference.futures(...holder) <= MOST_FUTURES)
+  for (const [owner, token] of exposed.slice(-2)) {
     const rows = await stage.query(
       'SELECT to_json(future)::VARCHAR, amount::VARCHAR, combinations::INT FROM exposure($1, $2)',
       [owner, token],
     )
     const exposure = reference.exposure(owner, token)
     const keys = rows.map(([future]) => futureKey(Object.entries(JSON.parse(future as string))))
-    expect(new Set(keys).size).toBe(Math.min(exposure.size, MOST_FUTURES))
+    expect(new Set(keys).size).toBe(exposure.size)
     expect(rows.map(([, ...rest]) => rest)).toEqual(
       keys.map((key) => [String(exposure.get(key)), exposure.size]),
     )

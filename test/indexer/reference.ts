@@ -91,6 +91,8 @@ export async function createReference(chain: LocalChain): Promise<{
   rows: Reference
   /** What an owner has of a token in every combination still possible, by {@link futureKey}. */
   exposure: (owner: string, token: string) => Map<string, bigint>
+  /** How many combinations that is. */
+  futures: (owner: string, token: string) => number
   holders: [string, string][]
 }> {
   const facts = await readFacts(chain)
@@ -198,6 +200,10 @@ export async function createReference(chain: LocalChain): Promise<{
       const own = held.filter((each) => each.owner === owner && each.token === token)
       const futures = combinations(questionsOf(own), live)
       return new Map(futures.map((future) => [futureKey(future), worthIn(own, future)]))
+    },
+    futures(owner, token) {
+      const own = held.filter((each) => each.owner === owner && each.token === token)
+      return questionsOf(own).reduce((all, question) => all * live.get(question)!.length, 1)
     },
     holders: [...new Set(held.map(({ owner, token }) => `${owner} ${token}`))].map(
       (each) => each.split(' ') as [string, string],
