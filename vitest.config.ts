@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/globalSetup.ts',
     // The tests start real chains, databases and workers: each file gets a process of its own.
     pool: 'forks',
     // One more than the processors of a small machine: many tests wait, for blocks, processes and worlds that never answer.

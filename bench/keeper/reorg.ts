@@ -1,5 +1,6 @@
 import type { Hex } from 'viem'
 import { ROOT } from '../../sdk/ids.ts'
+import { reorg } from '../../test/helpers/chain.ts'
 import { type Note, type Row, row } from '../harness.ts'
 import { inScene, reports, until } from './scene.ts'
 
@@ -21,10 +22,7 @@ export function measureReorg(note: Note): Promise<Row[]> {
         await until('a report', () => reports(keeper).length > before)
       }
       const begun = performance.now()
-      await chain.testClient.request({
-        method: 'anvil_reorg' as never,
-        params: [DEPTH, []] as never,
-      })
+      await reorg(chain, DEPTH)
       const { hash } = await chain.publicClient.getBlock()
       for (;;) {
         const { body } = await client.call('GET', '/status')

@@ -7,7 +7,7 @@ import { type Hex, zeroHash } from 'viem'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask } from '../../sdk/actions.ts'
 import { type EventOutput, eventOutput } from '../../sdk/output.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
 import { multiverse, start } from './harness.ts'
 
 // `events --follow` as a process, on a chain that takes blocks back.
@@ -41,11 +41,6 @@ async function put(number: number): Promise<string> {
   return `${deadline}`
 }
 
-async function reorg(depth: number): Promise<void> {
-  const params = [depth, []] as never
-  await chain.testClient.request({ method: 'anvil_reorg' as never, params })
-}
-
 test('tells what happens, what the chain takes back, and what is there instead', async () => {
   const [first, second] = [await put(1), await put(2)]
   const args = ['events', '--follow', '--json', '--data', dataDir, '--rpc', chain.url]
@@ -71,7 +66,7 @@ test('tells what happens, what the chain takes back, and what is there instead',
     expect(taken.deadline).toBe(third)
 
     // Two blocks are taken back and come empty: the last event first.
-    await reorg(2)
+    await reorg(chain, 2)
     expect(await nextAsked(true)).toEqual(taken)
     expect(await nextAsked(true)).toEqual(before)
 
@@ -80,9 +75,7 @@ test('tells what happens, what the chain takes back, and what is there instead',
     expect((await nextAsked(false)).deadline).toBe(fourth)
 
     // A block that is replaced by one with the same content is another one.
-    const raw = await rawOfLatest()
-    const params = [1, [[raw, 0]]] as never
-    await chain.testClient.request({ method: 'anvil_reorg' as never, params })
+    await reorg(chain, 1, [[await rawOfLatest(), 0]])
     const [gone, again] = [await nextAsked(true), await nextAsked(false)]
     expect([gone.deadline, again.deadline]).toEqual([fourth, fourth])
     expect(gone.hash).not.toBe(again.hash)
@@ -94,10 +87,7 @@ test('tells what happens, what the chain takes back, and what is there instead',
 
 async function rawOfLatest(): Promise<Hex> {
   const { transactions } = await chain.publicClient.getBlock()
-  return chain.testClient.request<{ ReturnType: Hex; Method: string; Parameters: Hex[] }>({
-    method: 'eth_getRawTransactionByHash',
-    params: [transactions[0]!],
-  })
+  return rawTransaction(chain, transactions[0]!)
 }
 
 test('without --follow it ends at the head, and can begin anywhere', async () => {

@@ -182,6 +182,29 @@ async function deploy(
   }
 }
 
+/**
+ * Takes the newest blocks back and puts as many others in their place. `taken` are signed transactions that come again, each
+ * with the place of its block among the new ones, 0 being the first.
+ */
+export async function reorg(
+  { testClient }: Pick<LocalChain, 'testClient'>,
+  depth: number,
+  taken: readonly (readonly [transaction: Hex, place: number])[] = [],
+): Promise<void> {
+  await testClient.request({ method: 'anvil_reorg' as never, params: [depth, taken] as never })
+}
+
+/** A transaction as it was signed and sent. */
+export function rawTransaction(
+  { testClient }: Pick<LocalChain, 'testClient'>,
+  hash: Hex,
+): Promise<Hex> {
+  return testClient.request<{ ReturnType: Hex; Method: string; Parameters: Hex[] }>({
+    method: 'eth_getRawTransactionByHash',
+    params: [hash],
+  })
+}
+
 /** Deploys one more token that anybody can mint: its name, symbol and decimals. */
 export async function deployToken(
   chain: LocalChain,

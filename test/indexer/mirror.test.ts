@@ -4,7 +4,7 @@ import { type Hex, zeroAddress } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { ROOT, verseId } from '../../sdk/ids.ts'
 import { parseSpec, specDataUri } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, reorg, startChain } from '../helpers/chain.ts'
 import { answered, createHistory, type History } from './history.ts'
 import {
   createDataFolder,
@@ -87,7 +87,7 @@ test('the effects of a block are soon in DuckDB', async () => {
 test('reorgs while mirroring', async () => {
   for (const depth of [1, 4, 12]) {
     await live(8)
-    await reorg(depth)
+    await takeBack(depth)
     await live(4)
     expect(await differences()).toEqual([])
   }
@@ -97,7 +97,7 @@ test('reorgs while mirroring', async () => {
 test('a restart and a kill of analytics', async () => {
   expect(await analytics.stop()).toBe(0)
   await live(6)
-  await reorg(3)
+  await takeBack(3)
   analytics = await openAnalytics()
   await analytics.ready()
   expect(await differences()).toEqual([])
@@ -112,7 +112,7 @@ test('a restart and a kill of analytics', async () => {
 test('a restart of ponder waits for no lock', async () => {
   expect(await ponder.stop()).toBe(0)
   await live(4)
-  await reorg(2)
+  await takeBack(2)
   const from = Date.now()
   ponder = await startPonder(folder.path, chain.url)
   await ponder.ready()
@@ -130,7 +130,7 @@ test('a chain that went another way deeper than ponder takes for final', async (
   await level()
   // Killed, so that what it left to ponder is tested too: ponder ends by itself, and the next one waits for that.
   await ponder.kill()
-  await reorg(80)
+  await takeBack(80)
   await live(3)
   ponder = await startPonder(folder.path, chain.url)
   await analytics.stop()
@@ -253,11 +253,8 @@ async function live(steps: number): Promise<void> {
 }
 
 /** The last blocks are replaced by empty ones. */
-async function reorg(depth: number): Promise<void> {
-  await chain.testClient.request({
-    method: 'anvil_reorg' as never,
-    params: [depth, []] as never,
-  })
+async function takeBack(depth: number): Promise<void> {
+  await reorg(chain, depth)
   await history.resync()
 }
 

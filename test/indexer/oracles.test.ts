@@ -4,7 +4,7 @@ import { multiverseAbi, optimisticOracleAbi } from '../../sdk/abi.ts'
 import { approve, ask, mint } from '../../sdk/actions.ts'
 import { questionId } from '../../sdk/ids.ts'
 import { encodeTerms } from '../../sdk/terms.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, reorg, startChain } from '../helpers/chain.ts'
 import {
   createDataFolder,
   type Folder,
@@ -127,7 +127,7 @@ test('one row a move, in ponder and in the mirror, also after a reorganisation',
     given('dispute', 2, 0, '20', ALICE),
   ])
 
-  await chain.testClient.request({ method: 'anvil_reorg', params: [1, []] } as never)
+  await reorg(chain, 1)
   await chain.testClient.mine({ blocks: 2 })
   await until('the last answer is gone', async () => (await moves(question)).length === 2)
   expect(numbers(await moves(question))).toEqual([first, second])

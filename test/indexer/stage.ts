@@ -3,7 +3,7 @@ import { checkMirror } from '../../cli/check/check.ts'
 import type { Key } from '../../cli/check/holders.ts'
 import { type AnalyticsApi, createAnalyticsApi } from '../../cli/services.ts'
 import type { CheckOutput, SqlOutput } from '../../sdk/output.ts'
-import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
+import { type ChainOptions, type LocalChain, reorg, startChain } from '../helpers/chain.ts'
 import {
   createDataFolder,
   type Folder,
@@ -81,12 +81,7 @@ export async function createStage(chainOptions: ChainOptions = {}): Promise<Stag
         also,
       })
     },
-    async reorg(depth) {
-      await chain.testClient.request({
-        method: 'anvil_reorg' as never,
-        params: [depth, []] as never,
-      })
-    },
+    reorg: (depth) => reorg(chain, depth),
     async close() {
       await stage.analytics.stop()
       await stage.ponder.stop()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { childVerse, ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
 import { randomFrom } from '../helpers/random.ts'
 import { watched } from './crash/points.ts'
 import {
@@ -59,16 +59,6 @@ afterAll(async () => {
 const head = async () => Number(await chain.publicClient.getBlockNumber())
 const blockOf = async (hash: Hex) =>
   Number((await chain.publicClient.getTransactionReceipt({ hash })).blockNumber)
-const rawOf = (hash: Hex) =>
-  chain.testClient.request<{ ReturnType: Hex; Method: string; Parameters: Hex[] }>({
-    method: 'eth_getRawTransactionByHash',
-    params: [hash],
-  })
-
-/** Puts blocks with these raw transactions, by place, in the place of the newest ones. */
-async function reorg(depth: number, raws: readonly (readonly [Hex, number])[] = []): Promise<void> {
-  await chain.testClient.request({ method: 'anvil_reorg' as never, params: [depth, raws] as never })
-}
 
 async function begin(): Promise<{ question: Hex; hash: Hex; key: Hex }> {
   const { question } = await askQuestion(chain, spec())
@@ -149,9 +139,9 @@ test.each(DEPTHS)('reorganised %i deep, keeper, chain and worlds agree', async (
     if (receipt === null || Number(receipt.blockNumber) <= newest - depth) continue
     if (random() < 0.5) continue
     place = Math.min(depth - 1, place + Math.floor(random() * 2))
-    taken.push([await rawOf(hash), place])
+    taken.push([await rawTransaction(chain, hash), place])
   }
-  await reorg(depth, taken)
+  await reorg(chain, depth, taken)
   await expectAgreement()
   expect(keeper.fatal).toEqual([])
 })
@@ -175,7 +165,7 @@ test.each([
     hold = { point, about, reached: resolve, released }
     const { hash } = await push(chain, question, [], 1n)
     await reached
-    await reorg((await head()) - (await blockOf(hash)) + 1)
+    await reorg(chain, (await head()) - (await blockOf(hash)) + 1)
     await eventually('no partition', async () => {
       const value = await keeper.partition(ROOT, question)
       return { value, isReached: value === null }
@@ -195,8 +185,11 @@ test('forgets a question that was taken back along with its push-down, and knows
   const { hash } = await push(chain, question, [], 1n)
   await keeper.until(ROOT, question, isState('reported'))
   const block = await chain.publicClient.getBlock({ blockNumber: BigInt(before + 1) })
-  const raws = [await rawOf(block.transactions[0]!), await rawOf(hash)]
-  await reorg((await head()) - before)
+  const raws = [
+    await rawTransaction(chain, block.transactions[0]!),
+    await rawTransaction(chain, hash),
+  ]
+  await reorg(chain, (await head()) - before)
   await eventually('no partition', async () => {
     const value = await keeper.partition(ROOT, question)
     return { value, isReached: value === null }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { PartitionView } from '../../keeper/views.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
 import {
   askQuestion,
   createFolders,
@@ -148,11 +148,7 @@ test('a push-down that comes again in another block has its worlds begun from th
   const asked = programmed(program, { language: 'evm', origin: 'chain', setup: '' })
   const { question } = await askQuestion(chain, asked)
   const { hash } = await push(chain, question)
-  const raw = await chain.testClient.request<{
-    ReturnType: Hex
-    Method: string
-    Parameters: Hex[]
-  }>({ method: 'eth_getRawTransactionByHash', params: [hash] })
+  const raw = await rawTransaction(chain, hash)
   const block = Number(await chain.publicClient.getBlockNumber())
   const costOf = (at: number) => `${BigInt(at) * 10n ** 18n}`
   const first = await running.until(ROOT, question, ({ worlds }) =>
@@ -161,10 +157,7 @@ test('a push-down that comes again in another block has its worlds begun from th
   // A new world makes two blocks of its own, and its program one more.
   const made = Number(BigInt(first.worlds[0]!.cost!) / 10n ** 18n) - block
   expect(first.state).toBe('running')
-  await chain.testClient.request({
-    method: 'anvil_reorg' as never,
-    params: [1, [[raw, 0]]] as never,
-  })
+  await reorg(chain, 1, [[raw, 0]])
   // The block has the same number and another hash: only its state's root can tell.
   const other = await running.until(
     ROOT,

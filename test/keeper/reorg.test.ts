@@ -1,7 +1,7 @@
 import type { Hex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
 import {
   answersOf,
   askQuestion,
@@ -40,21 +40,6 @@ async function begin(env: Record<string, string> = {}, args: string[] = []): Pro
   keeper = await startTestKeeper(chain, await folders.create(chain), env)
 }
 
-/** Puts blocks with these raw transactions, by place, in the place of the newest ones. */
-async function reorg(depth: number, blocks: Hex[][] = []): Promise<void> {
-  const pairs = blocks.flatMap((raws, place) => raws.map((raw) => [raw, place]))
-  await chain.testClient.request({
-    method: 'anvil_reorg' as never,
-    params: [depth, pairs] as never,
-  })
-}
-
-const rawOf = (hash: Hex) =>
-  chain.testClient.request<{ ReturnType: Hex; Method: string; Parameters: Hex[] }>({
-    method: 'eth_getRawTransactionByHash',
-    params: [hash],
-  })
-
 const head = async () => Number(await chain.publicClient.getBlockNumber())
 
 async function followed(): Promise<void> {
@@ -79,7 +64,7 @@ test('lets go of a partition whose push-down was taken back, and begins anew whe
   const first = await keeper.until(ROOT, question, isState('reported'))
   expect(await liveWorlds()).toBe(3)
 
-  await reorg((await head()) - before)
+  await reorg(chain, (await head()) - before)
   await eventually('no partition', async () => {
     const value = await keeper.partition(ROOT, question)
     return { value, isReached: value === null }
@@ -105,9 +90,9 @@ test('keeps what came again in another block, and reports it again', async () =>
   const { question } = await askQuestion(chain, spec())
   const before = await head()
   const { hash } = await push(chain, question)
-  const raw = await rawOf(hash)
+  const raw = await rawTransaction(chain, hash)
   const first = await keeper.until(ROOT, question, isState('reported'))
-  await reorg((await head()) - before, [[], [raw]])
+  await reorg(chain, (await head()) - before, [[raw, 1]])
   await followed()
   const { blockNumber } = await chain.publicClient.getTransactionReceipt({ hash })
   expect(Number(blockNumber)).toBe(before + 2)
@@ -140,7 +125,7 @@ test('posts an answer again whose block was taken back, and keeps the same world
   await keeper.answer(question, 'chaos')
   await keeper.until(ROOT, question, isState('resolved'))
   expect(await liveWorlds()).toBe(1)
-  await reorg((await head()) - before)
+  await reorg(chain, (await head()) - before)
   await eventually('the answer on the chain again', async () => {
     const value = await answersOf(chain, question)
     return { value: value.length, isReached: value.length === 1 }
@@ -164,7 +149,7 @@ test('posts nothing before its confirmations, so that what is taken back in time
   await chain.testClient.mine({ blocks: 2 })
   await followed()
   expect(await reportsOf(chain, question)).toEqual([])
-  await reorg((await head()) - before)
+  await reorg(chain, (await head()) - before)
   await eventually('no partition', async () => {
     const value = await keeper.partition(ROOT, question)
     return { value, isReached: value === null }
@@ -214,7 +199,7 @@ test('reads everything again when more was taken back than it remembers', async 
   await begin()
   const { question } = await askQuestion(chain, spec())
   const { hash } = await push(chain, question)
-  const raw = await rawOf(hash)
+  const raw = await rawTransaction(chain, hash)
   await keeper.until(ROOT, question, isState('reported'))
   const { question: gone } = await askQuestion(chain, spec())
   await push(chain, gone)
@@ -225,7 +210,7 @@ test('reads everything again when more was taken back than it remembers', async 
     (await head()) -
     Number((await chain.publicClient.getTransactionReceipt({ hash })).blockNumber) +
     1
-  await reorg(depth, [[raw]])
+  await reorg(chain, depth, [[raw, 0]])
   await eventually('the other partition gone', async () => {
     const value = await keeper.partition(ROOT, gone)
     return { value, isReached: value === null }

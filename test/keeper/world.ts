@@ -18,6 +18,7 @@ import { dataPaths } from '../../sdk/node/data.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { parseSpec, type Spec, specDataUri } from '../../sdk/spec.ts'
 import type { LocalChain } from '../helpers/chain.ts'
+import { madeOnce } from '../helpers/shared.ts'
 
 // What the keeper's tests share: data folders, specs, questions, and a client of its socket.
 
@@ -37,10 +38,11 @@ export type Folders = {
 
 export async function createFolders(): Promise<Folders> {
   const root = await mkdtemp(join(tmpdir(), 'keeper-test-'))
-  const template = join(root, 'template')
-  const db = await openFolder(template, createLog('silent'))
-  await migrate(db)
-  await db.close()
+  const template = await madeOnce('keeper-books', root, async (path) => {
+    const db = await openFolder(path, createLog('silent'))
+    await migrate(db)
+    await db.close()
+  })
   let count = 0
   return {
     async create({ deployment }) {
@@ -196,12 +198,13 @@ export async function eventually<T>(
   timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs
-  for (;;) {
+  // Soon at first; whoever is waited for long is not kept from its work by the asking.
+  for (let waitMs = 5; ; waitMs = Math.min(2 * waitMs, 40)) {
     const { value, isReached } = await look()
     if (isReached) return value
     if (Date.now() > deadline)
       throw new Error(`${what} did not come to pass; last seen: ${JSON.stringify(value)}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }
 

@@ -1,0 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SHARED_FOLDER } from './helpers/shared.ts'
+
+/** Gives all test files of a run one folder for what is costly to make, and removes it at the end. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'multiverse-tests-'))
+  process.env[SHARED_FOLDER] = folder
+  return () => rm(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,68 @@
+import { afterAll } from 'vitest'
+import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
+import { compiledCode } from '../helpers/shared.ts'
+import { type KeeperProcess, spawnKeeper } from './child.ts'
+import { createFolders, type Folders, fund, startTestKeeper, type TestKeeper } from './world.ts'
+
+/** What a file of tests stands on: chains, data folders and keepers. All of it ends with the file. */
+export type Stage = {
+  /** Starts a chain whose user has money. */
+  chain: (options?: ChainOptions) => Promise<LocalChain>
+  /** Makes a data folder for a deployment, with empty books. */
+  folder: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
+  /** Starts a keeper in this process, on a folder of its own unless one is named. */
+  keeper: (
+    chain: LocalChain,
+    env?: Record<string, string>,
+    options?: { dataDir?: string } & Parameters<typeof startTestKeeper>[3],
+  ) => Promise<TestKeeper>
+  /** Starts a keeper in a process of its own. */
+  spawn: (env: Record<string, string>, options?: Parameters<typeof spawnKeeper>[2]) => KeeperProcess
+  /** Kills all processes that were spawned. */
+  kill: () => Promise<void>
+}
+
+export function createStage(): Stage {
+  const chains: LocalChain[] = []
+  const keepers: TestKeeper[] = []
+  const processes: KeeperProcess[] = []
+  let folders: Promise<Folders> | null = null
+
+  const folder: Stage['folder'] = async (chain) => {
+    folders ??= createFolders()
+    return (await folders).create(chain)
+  }
+
+  async function kill(): Promise<void> {
+    for (const keeper of processes) keeper.signal('SIGKILL')
+    for (const keeper of processes.splice(0)) await keeper.ended
+  }
+
+  afterAll(async () => {
+    await kill()
+    for (const keeper of keepers) await keeper.stop()
+    for (const chain of chains) await chain.stop()
+    await (await folders)?.remove()
+  })
+
+  return {
+    folder,
+    kill,
+    async chain(options) {
+      const chain = await startChain(options)
+      chains.push(chain)
+      await fund(chain)
+      return chain
+    },
+    async keeper(chain, env, { dataDir, ...options } = {}) {
+      const keeper = await startTestKeeper(chain, dataDir ?? (await folder(chain)), env, options)
+      keepers.push(keeper)
+      return keeper
+    },
+    spawn(env, options) {
+      const keeper = spawnKeeper(env, compiledCode(), options)
+      processes.push(keeper)
+      return keeper
+    },
+  }
+}
