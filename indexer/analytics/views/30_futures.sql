@@ -26,34 +26,48 @@ GROUP BY p.verse, p.token, m.block_number
 ORDER BY p.verse, p.token, m.block_number;
 
 -- What an owner has of a token in every combination of answers that can still come true: the sum over the verses that lie on
--- it. At most 4,096 combinations are walked; `combinations` says how many there are.
+-- it. `combinations` says how many there are; they are numbered, each question a digit, and only as many are made as are shown: at
+-- most 4,096, and fewer where an owner holds so many verses that it would come to more than a million sums.
 CREATE OR REPLACE MACRO exposure(who, what) AS TABLE
-WITH RECURSIVE held AS (
+WITH held AS MATERIALIZED (
   SELECT p.verse, b.amount
   FROM balances b JOIN positions p USING (position)
   WHERE b.owner = lower(who) AND p.token = lower(what) AND b.amount > 0::BIGNUM
-), asked AS (
-  SELECT question, live, row_number() OVER (ORDER BY question) AS i
+), steps AS MATERIALIZED (
+  SELECT h.verse, a.question, a.outcome FROM held h JOIN verse_answers a USING (verse)
+), asked AS MATERIALIZED (
+  SELECT question, live, len(live) AS radix,
+         least(coalesce(product(len(live)) OVER (ORDER BY question ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 1), 1e6)::BIGINT
+         AS stride
   FROM v_questions
-  WHERE question IN (SELECT a.question FROM verse_answers a JOIN held USING (verse))
-), futures(i, future) AS (
-  SELECT 0, MAP {}::MAP(VARCHAR, UTINYINT)
-  UNION ALL
-  SELECT f.i + 1, map_concat(f.future, MAP {a.question: o.outcome})
-  FROM futures f JOIN asked a ON a.i = f.i + 1, unnest(a.live) o(outcome)
-), ends AS (
-  SELECT future, count(*) OVER () AS combinations FROM futures
-  WHERE i = (SELECT count(*) FROM asked) LIMIT 4096
-), on_it AS (
-  SELECT e.future, h.verse, any_value(h.amount) AS amount
-  FROM ends e, held h LEFT JOIN verse_answers a USING (verse)
-  GROUP BY e.future, h.verse
-  HAVING bool_and(a.question IS NULL OR e.future[a.question] = a.outcome)
+  WHERE question IN (SELECT question FROM steps)
+), sizes AS (
+  SELECT coalesce(product(radix), 1) AS combinations,
+         least(4096, 1000000 // greatest(count(*), (SELECT count(*) FROM held), 1)) AS most
+  FROM asked
+), numbers AS MATERIALIZED (
+  SELECT unnest(range(least(combinations, greatest(most, 1))::BIGINT)) AS n, least(combinations, 1e38)::HUGEINT AS combinations
+  FROM sizes
+), places AS (
+  SELECT h.verse, any_value(h.amount) AS amount,
+         list({'stride': q.stride, 'radix': q.radix, 'digit': list_position(q.live, s.outcome) - 1}) FILTER (q.question IS NOT NULL)
+         AS digits
+  FROM held h LEFT JOIN steps s USING (verse) LEFT JOIN asked q USING (question)
+  GROUP BY h.verse
+  HAVING coalesce(bool_and(list_contains(q.live, s.outcome)), true)
+), sums AS (
+  SELECT n, sum(p.amount) AS amount
+  FROM numbers, places p
+  WHERE p.digits IS NULL OR len(list_filter(p.digits, lambda d: n // d.stride % d.radix <> d.digit)) = 0
+  GROUP BY n
+), futures AS (
+  SELECT n, map_from_entries(list((question, live[1 + n // stride % radix]) ORDER BY question)) AS future
+  FROM numbers, asked
+  GROUP BY n
 )
-SELECT e.future, coalesce(sum(o.amount), 0::BIGNUM) AS amount, any_value(e.combinations) AS combinations
-FROM ends e LEFT JOIN on_it o USING (future)
-GROUP BY e.future
-ORDER BY amount DESC, e.future::VARCHAR;
+SELECT coalesce(future, MAP {}::MAP(VARCHAR, UTINYINT)) AS future, coalesce(amount, 0::BIGNUM) AS amount, combinations
+FROM numbers LEFT JOIN futures USING (n) LEFT JOIN sums USING (n)
+ORDER BY amount DESC, future::VARCHAR;
 
 -- How oracles kept their time: seconds from asking to the answer, and how long before the deadline it came (negative for an
 -- answer that only the deadline gave).
