@@ -51,7 +51,10 @@ export type Providers = {
   turn: <T>(work: () => Promise<T>) => Promise<T>
   /** The same for lanes in training, which takes long: the others do not wait behind them. */
   trainingTurn: <T>(work: () => Promise<T>) => Promise<T>
-  /** Has worlds of a seed kept ready, where the backend boots slowly. A world that is made has its own seed's kept ready. */
+  /**
+   * Has the verifier's processes started, and worlds of a seed kept ready where the backend boots slowly. A world that is made
+   * has its own seed's kept ready.
+   */
   warm: (seed: bigint) => void
   /** What the journal is to say of all of them at the start. */
   introductions: readonly JournalEvent[]
@@ -83,7 +86,6 @@ export async function openBackends({
   const patient = { ...limits, timeMs: limits.timeMs * PATIENCE }
   const verifier = await createVerifier(LOCAL_ROLES.validator, {
     worlds: Object.fromEntries(ids.map((id) => [id, { dataDir: dataDirOf(id), limits: patient }])),
-    ready: ids.slice(0, 1),
   })
   const all = [...worlds, verifier]
   const opened = await Promise.allSettled(
@@ -158,6 +160,11 @@ export async function employ(
       )
     return provider
   }
+  let isOver = false
+  /** What fails here says so to the lane that needs it. */
+  const unready = (error: unknown) => {
+    if (!isOver) options.onError(error)
+  }
   const urlOfChain = () => {
     if (chainUrl === undefined) throw new Error('no chain was named to begin worlds from')
     return chainUrl
@@ -192,9 +199,11 @@ export async function employ(
     trainingTurn: createGate(availableParallelism()),
     warm: (seed) => {
       for (const pool of pools) pool.keep(seed)
+      verifier.warm(raw.slice(0, 1).map(({ id }) => id)).catch(unready)
     },
     introductions,
     shutdown: async () => {
+      isOver = true
       for (const limiter of limiters.values()) limiter.close()
       await Promise.all([...byId.values(), verifier].map((provider) => provider.shutdown()))
     },

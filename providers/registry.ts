@@ -10,6 +10,8 @@ import { type ProviderRow, ROSTER } from './roster.ts'
 export type Surroundings = {
   /** An RPC endpoint of the chain that questions are on: what links give to worlds looks there. */
   chainUrl?: string
+  /** Runs that are asked for at a time; by default as many as there are cores. */
+  concurrency?: number
 }
 
 /** Backends of worlds by name. One is loaded only when it is asked for, and its libraries with it. */
@@ -17,6 +19,7 @@ const worlds: Readonly<Record<string, (around: Surroundings) => Promise<WorldRun
   quickjs: async (around) =>
     (await import('./quickjs/provider.ts')).createQuickjsProvider({
       functions: await functionsOf(around),
+      ...(around.concurrency === undefined ? {} : { workers: around.concurrency }),
     }),
   gvisor: async () => (await import('./gvisor/provider.ts')).createGvisorProvider(),
   microvm: async () => (await import('./microvm/provider.ts')).createMicrovmProvider(),

@@ -57,7 +57,10 @@ const OPTIONS = {
 /** The job queue on pg-boss. */
 export async function createQueue(db: Database): Promise<Queue> {
   const { boss } = db
+  const present = new Set((await boss.getQueues([...QUEUES])).map(({ name }) => name))
   for (const name of QUEUES) {
+    // Those that were there before are known to it already.
+    if (present.has(name) && db.isSole) continue
     await boss.createQueue(name, OPTIONS)
     // On a server, the work of a keeper that is gone comes again once its heart has not beaten for a while.
     if (!db.isSole) await boss.updateQueue(name, { heartbeatSeconds: HEARTBEAT_S })

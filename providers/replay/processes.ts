@@ -17,8 +17,8 @@ export type Processes = {
     next: (step: number, redone: Redone) => boolean,
     options: { signal: AbortSignal; stepMs: number },
   ) => Promise<void>
-  /** Has a process ready; with sources all of them, which go on to open these while they wait for tasks. */
-  prepare: (sources?: readonly Source[]) => Promise<void>
+  /** Has all processes ready, which go on to open these while they wait for tasks. */
+  prepare: (sources: readonly Source[]) => Promise<void>
   close: () => Promise<void>
 }
 
@@ -110,16 +110,20 @@ export function createProcesses(max: number): Processes {
         }
       }),
 
-    prepare: async (sources = []) => {
+    prepare: async (sources) => {
       const started = await Promise.allSettled(
-        Array.from({ length: sources.length > 0 ? max : 1 }, () => enter(acquire)),
+        Array.from({ length: max }, () =>
+          enter(async () => {
+            const worker = await acquire()
+            for (const source of sources)
+              worker.child.send({ kind: 'open', source } satisfies Order)
+            return worker
+          }),
+        ),
       )
-      for (const each of started) {
-        if (each.status === 'rejected') throw each.reason
-        for (const source of sources)
-          each.value.child.send({ kind: 'open', source } satisfies Order)
-        idle.push(each.value)
-      }
+      const failed = started.find((each) => each.status === 'rejected')
+      for (const each of started) if (each.status === 'fulfilled') idle.push(each.value)
+      if (failed) throw failed.reason
     },
 
     close: async () => {

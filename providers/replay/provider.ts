@@ -15,8 +15,6 @@ export type ReplayOptions = {
    * ones than the lane ran under, its steps may fail.
    */
   worlds: Readonly<Record<string, { dataDir: string; limits?: Limits; module?: string }>>
-  /** Providers that every process opens at the start, so that the first lane does not wait for it. */
-  ready?: readonly string[]
   /** Processes that do lanes again; by default one for each core. */
   processes?: number
   /** What a step may take beyond its own time limit before its process is given up, milliseconds. */
@@ -29,6 +27,8 @@ export type ReplayOptions = {
  * wrong with a lane is in its verdict.
  */
 export type Verifier = Working<'verify', Lane, Verdict> & {
+  /** Has every process there can be open providers, so that the first lane does not wait for it. */
+  warm: (ids: readonly string[]) => Promise<void>
   /** See `verify.ts`. */
   sample: (
     lanes: readonly Lane[],
@@ -50,7 +50,6 @@ const STEP_MS = 60_000
 /** A verifier that does lanes again from where they began, in a fresh world in another process. */
 export function createReplayProvider({
   worlds,
-  ready = [],
   processes: count = availableParallelism(),
   graceMs = GRACE_MS,
 }: ReplayOptions): Verifier {
@@ -97,14 +96,7 @@ export function createReplayProvider({
     },
     perform: (lane, { signal }) => verify(lane, redoing(signal)),
     open: async () => {
-      const opened = createProcesses(count)
-      try {
-        await opened.prepare(ready.map(sourceOf))
-      } catch (error) {
-        await opened.close()
-        throw error
-      }
-      processes = opened
+      processes = createProcesses(count)
     },
     close: async () => {
       const closing = processes
@@ -115,6 +107,7 @@ export function createReplayProvider({
 
   return {
     ...provider,
+    warm: async (ids) => processes?.prepare(ids.map(sourceOf)),
     sample: (lanes, how, options) => {
       if (!(how.rate >= 0 && how.rate <= 1))
         throw new MultiverseError('INVALID_ARGUMENT', `rate ${how.rate} is not from 0 to 1`)

@@ -83,7 +83,7 @@ function open(source: Source): Promise<WorldRuntimeProvider> {
 async function make({ id, module, dataDir, limits }: Source): Promise<WorldRuntimeProvider> {
   const provider =
     module === null
-      ? await createProvider(id)
+      ? await createProvider(id, { concurrency: 1 })
       : await ((await import(module)) as { createProvider: typeof createProvider }).createProvider(
           id,
         )

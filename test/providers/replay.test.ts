@@ -203,10 +203,10 @@ describe('replay', () => {
     ] as const) {
       const other = createReplayProvider({
         worlds: { quickjs: { dataDir, ...bounds } },
-        ready: ['quickjs'],
         processes: 1,
       })
       await other.init({ dataDir: join(folder, 'replay-roomy') })
+      await other.warm(['quickjs'])
       expect(await other.verify(lane)).toMatchObject({ kind })
       await other.shutdown()
     }
