@@ -8,7 +8,7 @@ import { acquireLock } from '../../sdk/node/lock.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { planOutput, providerOutput, sqlOutput } from '../../sdk/output.ts'
-import { lastJson, multiverse } from './harness.ts'
+import { alone, lastJson, multiverse } from './harness.ts'
 
 // The seeds' commands that look, on what an earlier run has left: nothing runs meanwhile.
 
@@ -47,7 +47,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-const ask = (...args: string[]) => multiverse([...args, '--data', folder])
+const ask = (...args: string[]) => alone([...args, '--data', folder])
 
 describe('what the seeds name', () => {
   test('providers-list shows the balance, and fails without it', async () => {

@@ -8,7 +8,7 @@ import { pigouSpec } from '../../cli/scenario/spec.ts'
 import { mint, narrow } from '../../sdk/actions.ts'
 import { childVerse, positionId, ROOT } from '../../sdk/ids.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { lastJson, multiverse, type Ran } from './harness.ts'
+import { alone, lastJson, multiverse, type Ran } from './harness.ts'
 
 // The verbs that speak to a chain, on a real one, without a stack.
 
@@ -39,7 +39,7 @@ const spec = () => join(dataDir, 'spec.json')
 
 /** Runs a command line on the chain. */
 const run = (line: string): Promise<Ran> =>
-  multiverse([...line.split(' '), '--data', dataDir, '--rpc', chain.url])
+  alone([...line.split(' '), '--data', dataDir, '--rpc', chain.url])
 
 /** The amounts an owner is shown, by name of the verse. */
 async function shown(owner: string): Promise<Record<string, string>> {
@@ -207,7 +207,7 @@ test('the data folder of another chain is refused', async () => {
   try {
     const deployment = { ...chain.deployment, startBlockHash: toHex(1n, { size: 32 }) }
     await writeFile(join(folder, 'deployment.json'), JSON.stringify(deployment))
-    const ran = await multiverse(['balance', '--data', folder, '--rpc', chain.url])
+    const ran = await alone(['balance', '--data', folder, '--rpc', chain.url])
     expect(ran.stderr).toMatch(
       new RegExp(
         `^error OTHER_CHAIN: block \\d+ is 0x0*1 in the data folder and ${chain.deployment.startBlockHash} on the chain\\n$`,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { lastJson, multiverse, start } from './harness.ts'
+import { alone, lastJson, multiverse, start } from './harness.ts'
 
 // What the command does with nothing running.
 
@@ -50,7 +50,7 @@ test.each([
     "option '--port-base <port>' argument '80' is invalid. It must be a whole number from 1024 to 65000.",
   ],
 ])('a wrong command line %j is a usage error', async (args, message) => {
-  const { code, stdout, stderr } = await multiverse(args)
+  const { code, stdout, stderr } = await alone(args)
   expect(stderr).toBe(`error USAGE: ${message}\n`)
   expect(stdout).toBe('')
   expect(code).toBe(2)
@@ -58,7 +58,7 @@ test.each([
 
 test('worlds that cannot run here, or not this scenario, are refused before anything starts', async () => {
   const nothing = { PATH: dataDir }
-  const missing = await multiverse(['demo', '--provider', 'gvisor'], nothing)
+  const missing = await alone(['demo', '--provider', 'gvisor'], nothing)
   expect(missing.stderr).toMatch(/^error PROVIDER_UNAVAILABLE: worlds of gvisor cannot run here: /)
   expect(missing.stderr).toContain('runsc')
   const [evm, up] = await Promise.all([
@@ -80,7 +80,7 @@ test('without a verb it shows help and says so', async () => {
 })
 
 test('sql says that no stack runs', async () => {
-  const ran = await multiverse(['sql', 'SELECT', '--data', dataDir, '--json'])
+  const ran = await alone(['sql', 'SELECT', '--data', dataDir, '--json'])
   const message = `no stack runs on ${dataDir}: start one with \`npm start\`, or name another with --data`
   expect(ran.stderr).toBe(`error NO_STACK: ${message}\n`)
   expect(lastJson(ran)).toEqual({ error: { code: 'NO_STACK', message } })
@@ -88,7 +88,7 @@ test('sql says that no stack runs', async () => {
 })
 
 test('a chain without a deployment on record, and one that does not answer', async () => {
-  const bare = await multiverse(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
+  const bare = await alone(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
   expect(bare.stderr).toMatch(/^error NO_DEPLOYMENT: no deployment at .*\n$/)
   expect(bare.code).toBe(4)
 
@@ -101,21 +101,21 @@ test('a chain without a deployment on record, and one that does not answer', asy
     startBlockHash: `0x${'22'.repeat(32)}`,
   }
   await writeFile(join(dataDir, 'deployment.json'), JSON.stringify(deployment))
-  const silent = await multiverse(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
+  const silent = await alone(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
   expect(silent.stderr).toBe(
     'error RPC_FAILED: http://127.0.0.1:1: eth_chainId: HTTP request failed.\n',
   )
   expect(silent.code).toBe(1)
 
   await writeFile(join(dataDir, 'deployment.json'), '{}')
-  const broken = await multiverse(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
+  const broken = await alone(['balance', '--data', dataDir, '--rpc', 'http://127.0.0.1:1'])
   expect(broken.stderr).toMatch(/^error DEPLOYMENT_INVALID: /)
   expect(broken.code).toBe(3)
 })
 
 test('a spec that is missing or wrong is named before anything else', async () => {
   const ask = (spec: string) =>
-    multiverse(['ask', '--spec', spec, '--deadline', '+1h', '--data', dataDir])
+    alone(['ask', '--spec', spec, '--deadline', '+1h', '--data', dataDir])
   const missing = await ask(join(dataDir, 'nowhere.json'))
   expect(missing.stderr).toMatch(/^error SPEC_NOT_FOUND: .*nowhere\.json/)
   const wrong = join(dataDir, 'wrong.json')

@@ -99,6 +99,26 @@ export async function inProcess(args: readonly string[]): Promise<Ran> {
   return { code, stdout: stdout.text(), stderr: stderr.text() }
 }
 
+let last: Promise<unknown> = Promise.resolve()
+
+/**
+ * As `inProcess`, with the environment that a process of its own would have. It lends this process's environment to the
+ * command, so each waits for the one before it.
+ */
+export function alone(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  const run = last.then(async () => {
+    const own = process.env
+    process.env = harnessEnv(env)
+    try {
+      return await inProcess(args)
+    } finally {
+      process.env = own
+    }
+  })
+  last = run.catch(() => {})
+  return run
+}
+
 function collector() {
   let text = ''
   const stream = new Writable({

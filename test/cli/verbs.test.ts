@@ -99,7 +99,8 @@ test('every verb has help with examples of itself, and on 40 columns no line is 
 
 describe.concurrent.each(ROWS)('$verb', (row) => {
   test('prints JSON as documented, on the last line or on each', async ({ expect }) => {
-    const ran = await fixture.run(`${row.line(fixture)} --json`)
+    const line = row.line(fixture)
+    const ran = await fixture.inTurn(line, () => inProcess([...here(line), '--json']))
     expect(ran).toMatchObject({ code: 0, stderr: '' })
     const lines = ran.stdout.trimEnd().split('\n')
     if (row.verb !== 'events') expect(lines).toHaveLength(1)
@@ -218,7 +219,7 @@ test.each([
   ['ask', 'ask --spec SPEC --deadline +1h --as mallory', 'UNKNOWN_WALLET', /one of alice, bob/],
   ['redeemer set', 'redeemer set 0x12', 'INVALID_ADDRESS', /0x12 is not an address/],
 ])('%s: %s is %s', async (_, line, code, message) => {
-  const ran = await fixture.run(line.replace('SPEC', fixture.specPath))
+  const ran = await inProcess(here(line.replace('SPEC', fixture.specPath)))
   expect(ran.stderr).toMatch(new RegExp(`^error ${code}: .*\n$`))
   expect(ran.stderr).toMatch(message.source === '^' ? /./ : message)
   expect(ran.stdout).toBe('')
