@@ -4,9 +4,10 @@ import { ROSTER } from '../../providers/roster.ts'
 import { providerIds } from '../../providers/registry.ts'
 import { examples } from '../help.ts'
 import type { Registry } from '../registry.ts'
+import type { PlayOptions } from '../runtime/round.ts'
 import type { TableOptions } from '../runtime/rows.ts'
+import type { OwnedOptions } from '../runtime/site.ts'
 import { OUTCOMES, type Outcome } from '../scenario/spec.ts'
-import type { OwnedOptions, PlayOptions } from '../verbs/orchestrate.ts'
 import {
   branchWorldVerb,
   createWorldVerb,
