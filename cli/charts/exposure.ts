@@ -8,11 +8,17 @@ const row = z.tuple([z.string(), z.number()])
 const MAX_OWNERS = 12
 
 const HOLDERS = `
-  SELECT owner, token, any_value(coalesce(symbol, left(token, 10))) AS symbol
-  FROM v_balances
-  WHERE state <> 'collapsed' AND ($1 = '' OR owner = $1)
-  GROUP BY owner, token
-  ORDER BY sum(display) DESC, owner, token
+  SELECT h.owner, h.token, coalesce(t.symbol, left(h.token, 10)) AS symbol
+  FROM (
+    SELECT b.owner, p.token, sum(b.amount::DOUBLE) AS amount
+    FROM balances b
+    JOIN positions p USING (position)
+    WHERE b.amount > 0::BIGNUM AND ($1 = '' OR b.owner = $1)
+      AND p.verse IN (SELECT verse FROM v_states WHERE state <> 'collapsed')
+    GROUP BY b.owner, p.token
+  ) h
+  LEFT JOIN tokens t USING (token)
+  ORDER BY h.amount / pow(10, coalesce(t.decimals, 0)) DESC, h.owner, h.token
   LIMIT ${MAX_OWNERS}`
 
 /** A combination by its answers' labels; where nothing is open there is one, now. */

@@ -3,13 +3,18 @@ import { type Chart, FRAME } from './chart.ts'
 
 const row = z.tuple([z.string(), z.string(), z.number()])
 
+/** More would not be told apart: what was said last comes first. */
+const MAX_WORDS = 2_000
+
 const SQL = `
   SELECT strftime(h.block_timestamp, '%Y-%m-%dT%H:%M:%S.%gZ') AS said,
          coalesce(v.label, left(h.verse, 18)) || ' of ' || left(h.question, 10) AS verse,
          h.probability::DOUBLE / 1e18 AS probability
-  FROM probability_history h
-  LEFT JOIN v_verses v USING (verse)
-  WHERE $1 = '' OR h.question = $1
+  FROM (
+    FROM probability_history WHERE $1 = '' OR question = $1
+    ORDER BY block_number DESC, log_index DESC, outcome DESC LIMIT ${MAX_WORDS}
+  ) h
+  LEFT JOIN verse_labels v USING (verse)
   ORDER BY h.block_number, h.log_index, h.outcome`
 
 /** What keepers said of each verse over time, conditional on its parent. What was said holds until something else is. */

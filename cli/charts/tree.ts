@@ -12,24 +12,33 @@ const row = z.tuple([
   z.string(),
 ])
 
+/** More could not be read: those nearest to ROOT come first. */
+const MAX_VERSES = 2_000
+
 /** Every verse with its last answer's label, its state, its probability, what is in it, and the newest world that ran it. */
 const SQL = `
-  SELECT v.verse, v.parent, coalesce(o.label, v.outcome::VARCHAR, 'root') AS name, v.state,
-         CASE WHEN v.parent IS NULL THEN 1 ELSE v.probability::DOUBLE / 1e18 END AS probability,
+  WITH shown AS MATERIALIZED (
+    SELECT verse, parent, question, outcome, depth FROM verses
+    WHERE $1 = '' OR parent IS NULL OR verse IN (SELECT verse FROM verse_answers WHERE question = $1)
+    ORDER BY depth, parent, outcome
+    LIMIT ${MAX_VERSES}
+  )
+  SELECT v.verse, v.parent, coalesce(o.label, v.outcome::VARCHAR, 'root') AS name, st.state,
+         CASE WHEN v.parent IS NULL THEN 1 ELSE p.probability::DOUBLE / 1e18 END AS probability,
          coalesce(s.supply, 'nothing') AS supply, coalesce(w.world, 'no world') AS world
-  FROM v_verses v
+  FROM shown v
+  JOIN v_states st USING (verse)
+  LEFT JOIN v_probabilities p USING (verse)
   LEFT JOIN outcomes o ON o.question = v.question AND o.outcome = v.outcome
   LEFT JOIN (
     SELECT verse, string_agg(CASE WHEN display = round(display) THEN display::HUGEINT::VARCHAR ELSE round(display, 4)::VARCHAR END
                              || ' ' || coalesce(symbol, left(token, 10)), ', ' ORDER BY token) AS supply
-    FROM v_supplies WHERE amount > 0::BIGNUM GROUP BY verse
+    FROM v_supplies WHERE amount > 0::BIGNUM AND verse IN (SELECT verse FROM shown) GROUP BY verse
   ) s USING (verse)
   LEFT JOIN (
     SELECT verse, arg_max(coalesce(provider_id, 'a world') || coalesce(', cost ' || round(cost::DOUBLE / 1e18, 4), ''), entity_id) AS world
-    FROM worlds WHERE verse IS NOT NULL GROUP BY verse
+    FROM worlds WHERE verse IN (SELECT verse FROM shown) GROUP BY verse
   ) w USING (verse)
-  WHERE $1 = '' OR v.parent IS NULL OR list_contains(
-    (SELECT list(question) FROM verse_answers a WHERE a.verse = v.verse), $1)
   ORDER BY v.depth, v.parent, v.outcome`
 
 const STATES = { alive: '#26A826', happened: '#2626D8', collapsed: '#999999' }

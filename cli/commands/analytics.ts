@@ -1,60 +1,12 @@
-import { Argument } from 'commander'
-import { residue } from '../../sdk/gf3.ts'
+import { Argument, InvalidArgumentError, Option } from 'commander'
+import { auditView, type Scope, SCOPES, SEED_VIEWS } from '../views.ts'
 import { examples } from '../help.ts'
 import type { Registry } from '../registry.ts'
 import { providerStatusVerb } from '../verbs/provider.ts'
 import { verseSelectVerb } from '../verbs/select.ts'
-import { type View, type ViewOptions, viewVerb } from '../verbs/views.ts'
+import { type ViewOptions, viewVerb } from '../verbs/views.ts'
 import type { CommonOptions } from '../context.ts'
 import { modes } from '../../providers/select.ts'
-
-const SCOPES = ['registry', 'pipeline', 'branch'] as const
-type Scope = (typeof SCOPES)[number]
-
-/** The seeds' commands that look, under the seeds' names. */
-const VIEWS: readonly (View & { name: string; description: string })[] = [
-  {
-    name: 'providers-list',
-    description: 'list the providers and what their trits come to',
-    sql: 'SELECT provider_id, name, trit, role, status FROM providers_list',
-    verdict(rows) {
-      const sum = rows.reduce((total, { trit }) => total + Number(trit), 0)
-      const holds = residue(sum) === 0
-      return { line: `GF(3): Σ = ${sum} ≡ ${residue(sum)} (mod 3) ${holds ? '✓' : '✗'}`, holds }
-    },
-  },
-  {
-    name: 'wev-analytics',
-    description: 'extractable value over time',
-    sql: 'FROM wev_analytics',
-  },
-  { name: 'provider-efficiency', description: 'cost by provider', sql: 'FROM provider_efficiency' },
-  {
-    name: 'provider-benchmark',
-    description: 'latency by provider and operation, against a quarter of a second',
-    sql: 'FROM provider_benchmark',
-  },
-  {
-    name: 'world-runtime-metrics',
-    description: 'boot, snapshot and branch times, and memory',
-    sql: 'FROM world_runtime_metrics',
-  },
-  {
-    name: 'world-runtime-entities',
-    description: 'every world there was',
-    sql: 'FROM world_runtime_entities ORDER BY created_at, entity_id',
-  },
-  {
-    name: 'world-runtime-branches',
-    description: 'what was branched from what',
-    sql: 'FROM world_runtime_branches',
-  },
-  {
-    name: 'world-runtime-resolutions',
-    description: 'which verses came true',
-    sql: 'FROM world_runtime_resolutions',
-  },
-]
 
 /** Verbs that ask the analytics, running or not. */
 export function registerAnalyticsCommands({ verb, finish }: Registry): void {
@@ -62,8 +14,13 @@ export function registerAnalyticsCommands({ verb, finish }: Registry): void {
     verb(name, description)
       .option('--csv', 'print CSV')
       .option('--parquet <file>', 'write a Parquet file')
+      .addOption(
+        new Option('--limit <rows>', 'rows of the table for people, at most; 0 for all')
+          .argParser(rowsFrom)
+          .default(1_000),
+      )
 
-  for (const view of VIEWS)
+  for (const view of SEED_VIEWS)
     viewCommand(view.name, view.description)
       .addHelpText(
         'after',
@@ -112,21 +69,9 @@ export function registerProviderCommands({ verb, finish }: Registry): void {
     .action(async (mode: string, options: CommonOptions) => finish(verseSelectVerb(mode), options))
 }
 
-function auditView(scope: Scope | undefined): View {
-  return {
-    sql: `FROM gf3_audit${scope === undefined ? '' : ` WHERE scope = '${scope}'`}`,
-    verdict(rows) {
-      const violated = rows.filter((row) => row['violated'] === true)
-      const open = rows.filter((row) => row['open'] === true)
-      const whole = rows.length - open.length
-      const rest = open.length === 0 ? '' : `; ${open.length} are open`
-      return {
-        line:
-          violated.length === 0
-            ? `GF(3) is conserved in ${whole} of ${whole} bundles ✓${rest}`
-            : `GF(3) is violated in ${violated.length} of ${whole} bundles ✗${rest}`,
-        holds: violated.length === 0,
-      }
-    },
-  }
+function rowsFrom(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('It must be a whole number, 0 for all.')
+  return value
 }

@@ -9,7 +9,8 @@ import { withRuntime } from '../runtime/session.ts'
 import { isRunning, readStack } from '../stack/record.ts'
 import { signed } from './select.ts'
 
-const PROVIDER = `
+/** Everything that is known of a provider, as one document. */
+export const PROVIDER_SQL = `
   SELECT json_object(
     'id', p.provider_id, 'name', p.name, 'trit', p.trit, 'status', p.status, 'capabilities', p.capabilities,
     'endpoint', p.api_endpoint, 'auth', p.auth_method,
@@ -40,7 +41,7 @@ export async function providerStatusVerb(
 ): Promise<Result<ProviderOutput>> {
   await lookAgain(id, options)
   return withAnalytics(options, async (analytics) => {
-    const { rows } = await analytics.sql(PROVIDER, [id])
+    const { rows } = await analytics.sql(PROVIDER_SQL, [id])
     if (rows[0] === undefined)
       throw new MultiverseError(
         'UNKNOWN_PROVIDER',

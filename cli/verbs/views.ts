@@ -4,43 +4,60 @@ import { withAnalytics } from '../analytics.ts'
 import type { CommonOptions } from '../context.ts'
 import { usageError } from '../errors.ts'
 import { plain, type Result, table } from '../output.ts'
+import type { AnalyticsApi } from '../services.ts'
 
-export type ViewOptions = CommonOptions & { csv?: boolean; parquet?: string }
+export type ViewOptions = CommonOptions & { csv?: boolean; parquet?: string; limit: number }
 
 /** A question to the analytics. */
 export type View = {
   sql: string
-  /** One line below the rows, and whether what they say is as it should be. */
-  verdict?: (rows: Row[]) => { line: string; holds: boolean }
+  /** A question with one row, which says in one line below the rows whether all of them are as they should be. */
+  verdict?: { sql: string; judge: (row: Row) => { line: string; holds: boolean } }
 }
 
 /** A row by its columns' names. */
 export type Row = Record<string, SqlOutput['rows'][number][number]>
 
 /**
- * Prints a view: a table for people, JSON, CSV, or a Parquet file. Exit code 1 when its verdict does not hold.
+ * Prints a view: a table for people, of so many rows at most, or all of it as JSON, CSV or a Parquet file. Exit code 1 when its
+ * verdict does not hold.
  * @throws NO_STACK, USAGE
  */
 export async function viewVerb(
   { sql, verdict }: View,
-  options: ViewOptions,
+  { json, csv, parquet, limit, ...options }: ViewOptions,
 ): Promise<Result<SqlOutput | null>> {
-  const formats = [options.json, options.csv, options.parquet !== undefined].filter(Boolean)
+  const formats = [json, csv, parquet !== undefined].filter(Boolean)
   if (formats.length > 1) throw usageError('one of --json, --csv and --parquet')
   return withAnalytics(options, async (analytics) => {
-    const answer = await analytics.sql(sql)
-    const found = verdict?.(answer.rows.map((row) => byName(answer, row)))
+    const found = verdict && verdict.judge(await onlyRow(analytics, verdict.sql))
     const exitCode = found === undefined || found.holds ? 0 : 1
-    if (options.parquet !== undefined) {
-      await writeFile(options.parquet, await analytics.parquet(sql))
-      const text = `${answer.rows.length} rows in ${options.parquet}`
-      return { json: null, text, exitCode }
+    if (parquet !== undefined) {
+      const { rows } = await analytics.sql(`SELECT count(*)::INT FROM (${sql})`)
+      await writeFile(parquet, await analytics.parquet(sql))
+      return {
+        json: null,
+        text: `${describeCell(rows[0]?.[0], 'INTEGER')} rows in ${parquet}`,
+        exitCode,
+      }
     }
-    if (options.csv === true)
+    if (csv === true)
       return { json: null, text: (await analytics.csv(sql)).trimEnd(), isRaw: true, exitCode }
-    const text = [describeRows(answer), ...(found === undefined ? [] : [found.line])].join('\n')
-    return { json: answer, text, exitCode }
+    const isCut = json !== true && limit > 0
+    const answer = await analytics.sql(isCut ? `${sql} LIMIT ${limit + 1}` : sql)
+    const rows = isCut ? answer.rows.slice(0, limit) : answer.rows
+    const lines = [
+      describeRows({ ...answer, rows }),
+      ...(rows.length < answer.rows.length ? [`the first ${limit} rows: more with --limit`] : []),
+      ...(found === undefined ? [] : [found.line]),
+    ]
+    return { json: answer, text: lines.join('\n'), exitCode }
   })
+}
+
+async function onlyRow(analytics: AnalyticsApi, sql: string): Promise<Row> {
+  const answer = await analytics.sql(sql)
+  return byName(answer, answer.rows[0] ?? [])
 }
 
 /** Rows as an aligned table. Measured figures are shortened to what can be read. */
@@ -51,7 +68,7 @@ export function describeRows({ columns, rows }: SqlOutput): string {
   )
 }
 
-function describeCell(cell: Row[string], type: string): string {
+function describeCell(cell: Row[string] | undefined, type: string): string {
   if (cell === null || cell === undefined) return ''
   if (typeof cell === 'number' && /^(FLOAT|DOUBLE)$/.test(type)) return `${+cell.toPrecision(6)}`
   return typeof cell === 'string' ? plain(cell) : JSON.stringify(cell)

@@ -1,7 +1,9 @@
 import type { Log } from '../service.ts'
 import type { Transaction } from './database.ts'
+import { labelledFrom, refreshLabels, relabel } from './labels.ts'
 import { loadSpecs } from './specs.ts'
 import type { SourceBlock } from './source.ts'
+import { recordSupplies } from './supplies.ts'
 import { DERIVED_BY_BLOCK, insertRows, MIRRORED, type MirroredTable } from './tables.ts'
 import type { Token } from './tokens.ts'
 import { fillExtractedWev, measureWev } from './wev.ts'
@@ -66,12 +68,16 @@ export async function load(tx: Transaction, loaded: Loaded, log: Log): Promise<v
       decimals,
     ])
   const has = (target: string) => tables.some(({ table }) => table.target === target)
-  if (has('transfers')) await changeBalances(tx, from, to, '')
+  if (has('transfers')) {
+    await recordSupplies(tx, from, to)
+    await changeBalances(tx, from, to, '')
+  }
   if (has('push_downs') || has('pull_ups')) await changeDeposits(tx, from, to, '')
   if (has('verses')) await expandPaths(tx, from, to)
   if (has('questions') || has('narrowings') || has('answers'))
     await refreshQuestions(tx, await touchedQuestions(tx, from, to))
   if (has('spec_publications')) await loadSpecs(tx, from, to)
+  if (has('verses') || has('spec_publications')) await refreshLabels(tx, from, to)
   if (has('answers')) {
     await measureWev(tx, from, to, log)
     await fillExtractedWev(tx)
@@ -84,10 +90,12 @@ export async function rollBack(tx: Transaction, from: bigint): Promise<void> {
   await changeDeposits(tx, from, LAST, '-')
   await forgetEmptied(tx, from)
   const questions = await touchedQuestions(tx, from, LAST)
+  const unlabelled = await labelledFrom(tx, from)
   const tables = [...MIRRORED.map(({ target }) => target), ...DERIVED_BY_BLOCK]
   for (const table of tables) await tx.run(`DELETE FROM ${table} WHERE block_number >= $1`, [from])
   await tx.run('DELETE FROM blocks WHERE number >= $1', [from])
   await refreshQuestions(tx, questions)
+  await relabel(tx, unlabelled)
   await fillExtractedWev(tx)
   await tx.run(
     `UPDATE mirror SET settled = least(settled, $1::UBIGINT),

@@ -177,9 +177,11 @@ export const MIRRORED: readonly MirroredTable[] = [
 
 /** Tables derived from the mirrored ones whose rows name the block they come from, and go with it. */
 export const DERIVED_BY_BLOCK = [
+  'supply_changes',
   'specs',
   'outcomes',
   'verse_answers',
+  'verse_labels',
   'wev_exact',
   'wev_partitions',
 ]

@@ -95,6 +95,10 @@ async function fill(): Promise<void> {
     outcome,
   })
   await insert('verse_answers', [step(RAIN, 0), step(DRY, 1)])
+  await insert('verse_labels', [
+    { verse: RAIN, block_number: 2, label: 'rain' },
+    { verse: DRY, block_number: 2, label: 'dry' },
+  ])
   const position = (id: string, of: string) => ({
     ...event(2),
     position: id,

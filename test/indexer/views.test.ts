@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
 import { createQuery } from '../../indexer/analytics/query.ts'
+import { recordSupplies } from '../../indexer/analytics/supplies.ts'
 import { BUNDLES } from '../../providers/triads.ts'
 import { event, insertRows, MONDAY, NOWHERE, ROOT, ZERO } from './rows.ts'
 
@@ -202,6 +203,7 @@ describe('a small multiverse', () => {
       transfer(4, 3, 'b1', ZERO, alice, 40),
       transfer(5, 0, 'b1', alice, bob, 10),
     ])
+    await database.write((tx) => recordSupplies(tx, 3n, 5n))
     await insert('balances', [
       { owner: alice, position: 'a0', amount: 60 },
       { owner: alice, position: 'a1', amount: 100 },

@@ -120,32 +120,43 @@ FROM supplies s
 JOIN positions p USING (position)
 LEFT JOIN tokens t USING (token);
 
--- The tree of verses. `state`: alive while all its answers are possible, happened when they are decided, collapsed when
--- one is ruled out. `probability` has 18 decimals.
-CREATE OR REPLACE VIEW v_verses AS
-SELECT v.verse, coalesce(l.label, 'root') AS label, v.depth, v.parent, v.question, v.outcome, v.path, v.block_number,
-       CASE WHEN NOT coalesce(l.possible, true) THEN 'collapsed' WHEN coalesce(l.decided, false) THEN 'happened'
-            ELSE 'alive' END AS state,
-       p.probability, s.supplies
+-- What became of each verse. `state`: alive while all its answers are possible, happened when they are decided, collapsed when
+-- one is ruled out.
+CREATE OR REPLACE VIEW v_states AS
+SELECT v.verse, coalesce(l.label, 'root') AS label,
+       CASE WHEN NOT coalesce(a.possible, true) THEN 'collapsed' WHEN coalesce(a.decided, false) THEN 'happened'
+            ELSE 'alive' END AS state
 FROM verses v
+LEFT JOIN verse_labels l USING (verse)
 LEFT JOIN (
-  SELECT verse, string_agg(label, ' & ' ORDER BY step) AS label, bool_and(possible) AS possible,
-         bool_and(decided) AS decided
-  FROM v_verse_answers GROUP BY verse
-) l USING (verse)
-LEFT JOIN v_probabilities p USING (verse)
-LEFT JOIN (
-  SELECT verse, list({'token': token, 'symbol': symbol, 'amount': amount} ORDER BY token) AS supplies
-  FROM v_supplies GROUP BY verse
-) s USING (verse);
+  SELECT a.verse, bool_and(coalesce(list_contains(q.live, a.outcome), true)) AS possible,
+         bool_and(coalesce(len(q.live) = 1, false)) AS decided
+  FROM verse_answers a
+  LEFT JOIN v_questions q USING (question)
+  GROUP BY a.verse
+) a USING (verse);
+
+-- The tree of verses. `probability` has 18 decimals.
+CREATE OR REPLACE VIEW v_verses AS
+SELECT v.verse, s.label, v.depth, v.parent, v.question, v.outcome, v.path, v.block_number, s.state, p.probability,
+       -- Looked up for each verse that is asked for: all of them take seconds.
+       (SELECT list_sort(list({'token': token, 'symbol': symbol, 'amount': amount})) FROM (
+          SELECT held.token, (SELECT symbol FROM tokens t WHERE t.token = held.token) AS symbol,
+                 (SELECT amount FROM supplies WHERE supplies.position = held.position) AS amount
+          FROM positions held WHERE held.verse = v.verse
+        ) WHERE amount IS NOT NULL) AS supplies
+FROM verses v
+JOIN v_states s USING (verse)
+LEFT JOIN v_probabilities p USING (verse);
 
 -- Who owns what, where.
 CREATE OR REPLACE VIEW v_balances AS
-SELECT b.owner, p.token, t.symbol, p.verse, v.label, v.path, v.state, b.position, b.amount,
+SELECT b.owner, p.token, t.symbol, p.verse, s.label, v.path, s.state, b.position, b.amount,
        b.amount::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS display
 FROM balances b
 JOIN positions p USING (position)
-JOIN v_verses v USING (verse)
+JOIN verses v USING (verse)
+JOIN v_states s USING (verse)
 LEFT JOIN tokens t USING (token)
 WHERE b.amount > 0::BIGNUM;
 

@@ -12,18 +12,10 @@ ORDER BY verse, block_number, log_index;
 
 -- The supply of a verse after each block in which it changed: what is owned there if that future comes true.
 CREATE OR REPLACE VIEW supply_history AS
-SELECT p.verse, p.token, m.block_number, any_value(m.block_timestamp) AS block_timestamp,
-       sum(sum(m.delta)) OVER (PARTITION BY p.verse, p.token ORDER BY m.block_number) AS supply
-FROM (
-  SELECT position, block_number, block_timestamp,
-         (CASE WHEN sender = '0x0000000000000000000000000000000000000000' THEN amount ELSE 0 END)::BIGNUM
-         - (CASE WHEN receiver = '0x0000000000000000000000000000000000000000' THEN amount ELSE 0 END)::BIGNUM AS delta
-  FROM transfers
-  WHERE '0x0000000000000000000000000000000000000000' IN (sender, receiver)
-) m
+SELECT p.verse, p.token, c.block_number, c.block_timestamp, c.supply
+FROM supply_changes c
 JOIN positions p USING (position)
-GROUP BY p.verse, p.token, m.block_number
-ORDER BY p.verse, p.token, m.block_number;
+ORDER BY p.verse, p.token, c.block_number;
 
 -- What an owner has of a token in every combination of answers that can still come true: the sum over the verses that lie on
 -- it. `combinations` says how many there are; they are numbered, each question a digit, and only as many are made as are shown: at

@@ -1,12 +1,13 @@
 -- Every position that came about, by a name for people. It is alive while its verse can still come true, and redeemable once every
 -- answer of its verse was given: then it goes up to ROOT level by level (`multiverse exit`, or a redeemer).
 CREATE OR REPLACE VIEW v_positions AS
-SELECT p.position, p.verse, p.token, coalesce(t.symbol, left(p.token, 10)) || ' if ' || v.label AS name, v.label, v.depth,
-       v.state <> 'collapsed' AS is_alive, v.state = 'happened' AS redeemable, coalesce(s.amount, 0::BIGNUM) AS supply
+SELECT p.position, p.verse, p.token, coalesce(t.symbol, left(p.token, 10)) || ' if ' || s.label AS name, s.label, v.depth,
+       s.state <> 'collapsed' AS is_alive, s.state = 'happened' AS redeemable, coalesce(held.amount, 0::BIGNUM) AS supply
 FROM positions p
-JOIN v_verses v USING (verse)
+JOIN verses v USING (verse)
+JOIN v_states s USING (verse)
 LEFT JOIN tokens t USING (token)
-LEFT JOIN supplies s USING (position);
+LEFT JOIN supplies held USING (position);
 
 -- Who can redeem what now, and who may do it for them.
 CREATE OR REPLACE VIEW redeemable AS
