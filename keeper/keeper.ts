@@ -12,6 +12,7 @@ import { followDeployment } from './chain/following.ts'
 import { createRpc, getRangeLogs } from './chain/rpc.ts'
 import { verifyChain } from './chain/verify.ts'
 import { readFacts } from './chain/facts.ts'
+import { keepTime } from './clock.ts'
 import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
 import { createJobs } from './jobs/jobs.ts'
@@ -269,6 +270,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     })
     open.push(() => follower.stop())
     open.push(sending.keepTending())
+    open.push(keepTime({ queue, log }).stop)
     const reconciler = createReconciler({
       providers,
       verses,

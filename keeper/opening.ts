@@ -1,4 +1,5 @@
 import { listProviders } from '../providers/registry.ts'
+import type { MultiverseError } from '../sdk/errors.ts'
 import { dataPaths } from '../sdk/node/data.ts'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
@@ -14,13 +15,15 @@ export type Opened = {
 
 /**
  * Opens the database and the providers side by side, since the database takes longest. `onOpened` is told how to close each.
- * @throws LOCKED, DATABASE_FAILED, and what the providers throw
+ * @throws LOCKED, DATABASE_FAILED, DISK_FULL, and what the providers throw
  */
 export async function openAll(
   config: Config,
   options: {
     open?: typeof openBackends | undefined
     env?: Readonly<Record<string, string | undefined>> | undefined
+    /** The database can do nothing any more. */
+    onFatal: (error: MultiverseError) => void
     log: Log
   },
   onOpened: (close: () => Promise<unknown>) => void,
@@ -28,7 +31,7 @@ export async function openAll(
   const paths = dataPaths(config.dataDir)
   const [opening, providing, listing] = await Promise.allSettled([
     config.databaseUrl === null
-      ? openFolder(paths.keeper, options.log)
+      ? openFolder(paths.keeper, options.log, options.onFatal)
       : openServer(config.databaseUrl, options.log),
     (options.open ?? openBackends)({
       ids: config.providers,

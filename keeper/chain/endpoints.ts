@@ -42,7 +42,7 @@ type Endpoint = {
   /** Drops the connection; the next request makes another. */
   drop: () => void
   failures: number
-  /** Not asked before then, Unix milliseconds; not at all when the endpoint said so itself. */
+  /** Not asked before then, on the process's own clock; not at all when the endpoint said so itself. */
   restUntil: number
   isLimited: boolean
   isAdmitted: boolean
@@ -78,7 +78,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
       }
     }
     if (failed !== null) throw failed
-    const waitMs = Math.max(0, inUse.restUntil - Date.now())
+    const waitMs = Math.max(0, inUse.restUntil - performance.now())
     throw new MultiverseError(
       'RPC_FAILED',
       `${inUse.name} asks to be left alone for ${Math.ceil(waitMs / 1_000)} s`,
@@ -88,7 +88,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
 
   /** Whom to ask, in order: the one in use, the others that do not rest, then those that rest of themselves. */
   function candidates(): Endpoint[] {
-    const now = Date.now()
+    const now = performance.now()
     const inOrder = [inUse, ...all.filter((each) => each !== inUse)]
     const [awake, resting] = [
       inOrder.filter(({ restUntil }) => restUntil <= now),
@@ -147,7 +147,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
   }
 
   async function secondOpinion(args: { method: string; params?: unknown }): Promise<unknown> {
-    const other = all.find((each) => each !== inUse && each.restUntil <= Date.now())
+    const other = all.find((each) => each !== inUse && each.restUntil <= performance.now())
     if (!other) return undefined
     try {
       if (!other.isAdmitted) await admit(other.request)
@@ -170,7 +170,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     isListening: () => inUse.isListening,
     async probe(head) {
       if (all.length === 1) return
-      const others = all.filter((each) => each !== inUse && each.restUntil <= Date.now())
+      const others = all.filter((each) => each !== inUse && each.restUntil <= performance.now())
       const heads = await Promise.all(
         others.map(async (each) => {
           const head = await each.request({ method: 'eth_blockNumber' }).catch(() => '0x0')
@@ -189,7 +189,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
 }
 
 function rest(endpoint: Endpoint, ms: number, isLimited: boolean): void {
-  endpoint.restUntil = Date.now() + ms
+  endpoint.restUntil = performance.now() + ms
   endpoint.isLimited = isLimited
 }
 

@@ -1,7 +1,8 @@
 import type { Address, Log as ChainLog } from 'viem'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Log } from '../log.ts'
+import { errorFields, type Log } from '../log.ts'
+import { isDatabaseError } from '../store/faults.ts'
 import { createPause } from '../time.ts'
 import { type Fact, readFacts } from './facts.ts'
 import { readRanges } from './backfill.ts'
@@ -100,7 +101,7 @@ export function followChain(options: FollowerOptions): Follower {
   let rangeSize = { size: options.rangeSize, max: 5 * options.rangeSize }
   /** Since when the endpoints are behind the window; null when they are not. */
   let behindSince: number | null = null
-  let probedAt = Date.now()
+  let probedAt = performance.now()
   const stopping = new AbortController()
 
   const facts = (logs: ChainLog[]) => readFacts(logs, sources)
@@ -108,12 +109,13 @@ export function followChain(options: FollowerOptions): Follower {
   async function run(): Promise<void> {
     let isVerified = false
     let failures = 0
+    let failing: 'rpc' | 'books' = 'rpc'
     while (!stopping.signal.aborted) {
       try {
         if (!isVerified) await verifyChain(rpc, deployment)
         isVerified = true
         await tick()
-        if (failures > 0) log.info({ endpoint: endpoints.current(), failures }, 'rpc.up')
+        if (failures > 0) log.info({ endpoint: endpoints.current(), failures }, `${failing}.up`)
         if (failures > 0) await options.onRecovered()
         failures = 0
         error = null
@@ -129,10 +131,19 @@ export function followChain(options: FollowerOptions): Follower {
           options.onFatal(cause)
           return
         }
-        error = oneLine(cause)
+        const before: string = failing
+        failing = isDatabaseError(cause) ? 'books' : 'rpc'
+        error = failing === 'books' ? `not written down: ${oneLine(cause)}` : oneLine(cause)
         isVerified = false
-        if (failures === 0 || failures % 20 === 0)
-          log.warn({ endpoint: endpoints.current(), error, attempt: failures + 1 }, 'rpc.down')
+        if (failures % 20 === 0 || failing !== before)
+          log.warn(
+            {
+              ...(failing === 'rpc' ? { endpoint: endpoints.current() } : {}),
+              ...errorFields(cause),
+              attempt: failures + 1,
+            },
+            `${failing}.down`,
+          )
         failures++
         await pause.wait(Math.min(MAX_BACKOFF_MS, pollMs * 2 ** Math.min(failures, 10)))
       }
@@ -143,8 +154,8 @@ export function followChain(options: FollowerOptions): Follower {
     const newest = await getHeader(rpc)
     newestSeen = newest.number
     const seenAt = Date.now()
-    if (seenAt - probedAt > (options.probeMs ?? PROBE_MS)) {
-      probedAt = seenAt
+    if (performance.now() - probedAt > (options.probeMs ?? PROBE_MS)) {
+      probedAt = performance.now()
       await endpoints.probe(newest.number)
     }
     const tip = window.at(-1)
@@ -230,7 +241,7 @@ export function followChain(options: FollowerOptions): Follower {
    * Chains are not rolled back without other blocks in the place of those; only people do that to a chain of their own.
    */
   function isLagging(newest: Header): boolean {
-    const now = Date.now()
+    const now = performance.now()
     if (behindSince === null) {
       const [endpoint, tip] = [endpoints.current(), window.at(-1)?.number]
       log.warn({ endpoint, head: newest.number, tip }, 'rpc.behind')

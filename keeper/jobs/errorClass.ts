@@ -28,6 +28,7 @@ export const RETRIES: Record<ErrorClass, RetryPolicy> = {
 const CLASS_BY_CODE: Record<string, ErrorClass> = {
   RPC_FAILED: 'outage',
   DATABASE_FAILED: 'outage',
+  DISK_FULL: 'outage',
   SIGNER_UNREACHABLE: 'outage',
   TX_PENDING: 'outage',
   FEE_TOO_HIGH: 'outage',

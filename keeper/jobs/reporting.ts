@@ -1,8 +1,9 @@
 import type { Address, Hex } from 'viem'
 import { readContract } from 'viem/actions'
 import { worldsAbi } from '../../sdk/abi.ts'
+import { contractError } from '../../sdk/actions.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { type Rpc, rpcError } from '../chain/rpc.ts'
+import type { Rpc } from '../chain/rpc.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { ChainStore } from '../store/chain.ts'
@@ -92,7 +93,8 @@ export function createReporting(options: {
       functionName: 'reportHash',
       args: [sender.address, parent, question.id],
     }).catch((error: unknown) => {
-      throw rpcError(error)
+      // A notebook that reverts is not an endpoint that fails.
+      throw contractError(error)
     })
     if (BigInt(present) === 0n) return null
     if (present !== reportHash(content))

@@ -6,6 +6,7 @@ import { isMultiverseError } from '../../sdk/errors.ts'
 import { decodeTerms, type OracleTerms } from '../../sdk/terms.ts'
 import { fetchGuarded } from '../fetch.ts'
 import { errorFields } from '../log.ts'
+import { isDatabaseError } from '../store/faults.ts'
 import type { Verdict, VerdictStore } from '../store/verdicts.ts'
 import {
   type Asked,
@@ -108,7 +109,7 @@ export function createCommitteeDuty(options: CommitteeOptions): Serve {
             if (isNew && isMember && (await isSigned(asked, verdict))) await verdicts.keep(verdict)
           }
         } catch (error) {
-          if (isMultiverseError(error, 'DATABASE_FAILED')) throw error
+          if (isDatabaseError(error)) throw error
           log.warn({ peer: URL.parse(peer)?.origin, ...errorFields(error) }, 'peer.failed')
         }
       }),

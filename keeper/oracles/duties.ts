@@ -2,7 +2,7 @@ import { type Address, type Hex, isAddressEqual, type LocalAccount } from 'viem'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { getQuestion } from '../../sdk/actions.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
-import { MultiverseError } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { outcomesOf } from '../../sdk/ids.ts'
 import { type LoadedSpec, parseSpec } from '../../sdk/spec.ts'
 import { areTermsOf, ORACLE_KINDS, oracleAddress, type OracleKind } from '../../sdk/terms.ts'
@@ -10,7 +10,7 @@ import { type Rpc, rpcError } from '../chain/rpc.ts'
 import { type FetchLimits, isPublicAddress } from '../fetch.ts'
 import { failure } from '../jobs/outcome.ts'
 import type { Work } from '../jobs/retries.ts'
-import type { Log } from '../log.ts'
+import { errorFields, type Log } from '../log.ts'
 import type { SpecLoader } from '../specs.ts'
 import type { AnswerStore } from '../store/answers.ts'
 import type { ChainStore } from '../store/chain.ts'
@@ -132,7 +132,7 @@ export function createDuties(options: DutiesOptions): Duties {
     const { deadline, status } = await onChain(question)
     // Whoever answered: the block that says so is still to be followed.
     if (status === RESOLVED) return rest('RESOLVED_UNSEEN', 'answered in a block not followed yet')
-    if (BigInt(deepTime) >= deadline) return expire(record)
+    if (BigInt(deepTime) >= deadline) return expire(record, deadline)
     const next = await serveOpen(record, deadline, head.timestamp)
     if (next.kind === 'again') return next
     // Whatever else is waited for, time decides in the end.
@@ -172,12 +172,18 @@ export function createDuties(options: DutiesOptions): Duties {
     return rest('ANSWER_WANTED', `outcome ${outcome} is being posted`)
   }
 
-  async function expire({ question }: DutyRecord): Promise<Next> {
+  async function expire({ question }: DutyRecord, deadline: bigint): Promise<Next> {
     if (!config.duties.has('expire')) return rest('EXPIRE_OFF', 'expiring is not among its duties')
     const call = { to: multiverse, abi: multiverseAbi, functionName: 'expire', args: [question] }
-    const { tx } = await sender.perform(`expire:${question}`, call)
-    log.info({ question, tx }, 'question.expired')
-    return rest('EXPIRED', 'recorded that void has won')
+    try {
+      const { tx } = await sender.perform(`expire:${question}`, call)
+      log.info({ question, tx }, 'question.expired')
+      return rest('EXPIRED', 'recorded that void has won')
+    } catch (error) {
+      // The chain's time went back with a block that was taken back.
+      if (!isMultiverseError(error, 'DEADLINE_NOT_REACHED')) throw error
+      return rest(error.code, error.message, Number(deadline))
+    }
   }
 
   /** The question has its answer for good: what was at stake comes back, and who told the ledger is written down. */
@@ -261,8 +267,10 @@ export function createDuties(options: DutiesOptions): Duties {
 
   return {
     run,
-    bury: async (question, error) =>
-      duties.rest(question as Hex, { reason: failure(error), time: null }),
+    bury: async (question, error) => {
+      await duties.bury(question as Hex, failure(error))
+      log.warn({ question, ...errorFields(error) }, 'duty.failed')
+    },
     withhold: async (question, error) =>
       duties.rest(question as Hex, { reason: failure(error), time: null }),
     give,

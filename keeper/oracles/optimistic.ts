@@ -1,9 +1,9 @@
 import { type Address, erc20Abi, type Hex, isAddressEqual } from 'viem'
 import { readContract } from 'viem/actions'
 import { optimisticOracleAbi, tokenAbi } from '../../sdk/abi.ts'
+import { contractError } from '../../sdk/actions.ts'
 import { isMultiverseError } from '../../sdk/errors.ts'
 import { decodeTerms, type OracleTerms } from '../../sdk/terms.ts'
-import { rpcError } from '../chain/rpc.ts'
 import { createKeyedLock } from '../jobs/lock.ts'
 import type { Rest } from '../store/duties.ts'
 import type { StakeStore } from '../store/stakes.ts'
@@ -189,6 +189,7 @@ function restOf(
   }
 }
 
+/** A contract that reverts is not an endpoint that fails. */
 function reject(error: unknown): never {
-  throw rpcError(error)
+  throw contractError(error)
 }

@@ -9,7 +9,7 @@ import type { Database, Transact } from './database.ts'
 import { storeFacts } from './facts.ts'
 import type { Journal } from './journal.ts'
 import type { Queue, QueueName } from './queue.ts'
-import { remember, takeBack, type Woken } from './undo.ts'
+import { remember, takeBack, undecide, type Woken } from './undo.ts'
 
 /** How far the books have followed the chain. */
 export type ChainView = {
@@ -138,15 +138,17 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
 
   /** Wakes what waited for this head, and cancels what did not come again after it was taken back. */
   async function reachHead(
-    { query }: Transact,
-    { window, final }: Extract<Change, { kind: 'blocks' }>,
+    tx: Transact,
+    { window, final, ancestor }: Extract<Change, { kind: 'blocks' }>,
     woken: Woken,
     events: JournalEvent[],
   ): Promise<void> {
+    const { query } = tx
     const head = window.at(-1)!
     const reach = final === null ? head.number : Math.min(head.number, final + confirmations)
     const deep = reach - confirmations
     const time = window.findLast(({ number }) => number <= deep)?.timestamp ?? -1
+    if (ancestor !== null) await undecide(tx, time, woken)
     const lost = await query<{ key: string; parent: Hex; question: Hex }>(
       `with lost as (
         update keeper.partitions set state = 'cancelled', error = null, waiting = null, wait_block = null

@@ -2,9 +2,10 @@ import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { PGlite, type Transaction } from '@electric-sql/pglite'
 import { type Db as BossDb, fromPglite, PgBoss } from 'pg-boss'
-import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import type { MultiverseError } from '../../sdk/errors.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
 import { errorFields, type Log } from '../log.ts'
+import { databaseError, endAtPanic, openingError } from './faults.ts'
 
 /** Runs one statement with `$1` parameters and gives its rows. JSON columns come parsed. */
 export type Query = <Row extends object>(sql: string, values?: readonly unknown[]) => Promise<Row[]>
@@ -20,7 +21,7 @@ export type Transact = {
 /** A Postgres, in a folder or on a server, with the job queue in it. */
 export type Database = {
   query: Query
-  /** @throws what `work` throws, after everything was rolled back; DATABASE_FAILED (retryable) from the database */
+  /** @throws what `work` throws, after everything was rolled back; DATABASE_FAILED, DISK_FULL (retryable) from the database */
   transaction<T>(work: (tx: Transact) => Promise<T>): Promise<T>
   boss: PgBoss
   /** Whether no other process can be working on it. */
@@ -38,14 +39,24 @@ const BOSS_OPTIONS = {
 
 /**
  * Opens PGlite in `folder`, which one process at a time may do: a second would silently lose what the first wrote.
- * @throws LOCKED, DATABASE_FAILED
+ * @param onPanic it can do nothing any more: the process is to be ended
+ * @throws LOCKED, DATABASE_FAILED, DISK_FULL
  */
-export async function openFolder(folder: string, log: Log): Promise<Database> {
+export async function openFolder(
+  folder: string,
+  log: Log,
+  onPanic: (error: MultiverseError) => void = () => {},
+): Promise<Database> {
   // Beside the folder, which is the database's own.
-  const lock = await acquireLock(`${folder}.lock`)
+  const lock = await acquireLock(`${folder}.lock`).catch(fail)
+  let hasPanicked = false
   try {
     await createFolder(folder)
-    const pglite = await PGlite.create(folder).catch(fail)
+    const pglite = await PGlite.create(folder)
+    endAtPanic(pglite, (error) => {
+      hasPanicked = true
+      onPanic(error)
+    })
     const boss = new PgBoss({ ...BOSS_OPTIONS, db: fromPglite(pglite), backend: 'pglite' })
     await startBoss(boss, log)
     return {
@@ -53,25 +64,33 @@ export async function openFolder(folder: string, log: Log): Promise<Database> {
       boss,
       isSole: true,
       transaction: (work) =>
-        ending((ended) =>
-          pglite.transaction((on) => {
-            const run = queryFolder(on)
-            return work({
-              query: run,
-              boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
-              ended,
+        ending(async (ended) => {
+          let isWorking = true
+          try {
+            return await pglite.transaction(async (on) => {
+              const run = queryFolder(on)
+              const result = await work({
+                query: run,
+                boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
+                ended,
+              })
+              isWorking = false
+              return result
             })
-          }),
-        ),
+          } catch (error) {
+            // What the work throws is its own; what comes of the commit is the database's.
+            throw isWorking ? error : databaseError(error)
+          }
+        }),
       async close() {
         await boss.stop({ graceful: false, close: false })
-        await pglite.close()
+        if (!hasPanicked) await pglite.close()
         await lock.release()
       },
     }
   } catch (error) {
     await lock.release()
-    throw error
+    throw await openingError(folder, error)
   }
 }
 
@@ -122,7 +141,7 @@ async function createFolder(folder: string): Promise<void> {
   const unfinished = `${folder}.unfinished`
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(dirname(folder), { recursive: true, mode: 0o700 })
-  const pglite = await PGlite.create(unfinished).catch(fail)
+  const pglite = await PGlite.create(unfinished)
   await pglite.close()
   await rename(unfinished, folder)
 }
@@ -155,11 +174,15 @@ function queryServer(on: BossDb): Query {
 }
 
 async function startBoss(boss: PgBoss, log: Log): Promise<void> {
-  boss.on('error', (error) => log.error(errorFields(error), 'queue.failed'))
+  boss.on('error', (error) => {
+    // It gives an error's fields as well as errors.
+    const { message } = error as { message: string }
+    log.error(errorFields(databaseError(new Error(message, { cause: error }))), 'queue.failed')
+  })
   boss.on('warning', ({ message }) => log.warn({ message }, 'queue.warned'))
   await boss.start().catch(fail)
 }
 
 function fail(cause: unknown): never {
-  throw new MultiverseError('DATABASE_FAILED', oneLine(cause), { cause, isRetryable: true })
+  throw databaseError(cause)
 }

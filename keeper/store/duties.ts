@@ -39,6 +39,8 @@ export type DutyStore = {
   /** Records what the answer is held to be, unless that is recorded already. Gives what stands then. */
   decide(tx: Transact, question: Hex, decision: Decision): Promise<Decision>
   rest(question: Hex, rest: Rest): Promise<void>
+  /** It is given up on, until somebody moves or the deadline decides. */
+  bury(question: Hex, reason: Failure): Promise<void>
   /** Says whether it was open until now. */
   finish(tx: Transact, question: Hex): Promise<boolean>
   /** Opens a duty anew, with whatever `also` writes. */
@@ -171,7 +173,16 @@ export function createDutyStore(db: Database, oracles: Oracles): DutyStore {
         [question, reason && JSON.stringify(reason), block ?? null, time ?? null, forPipeline],
       )
     },
+    async bury(question, reason) {
+      await db.query(
+        `update keeper.duties set reason = $2::jsonb, wake_block = null, for_pipeline = false,
+          wake_time = (select deadline from keeper.questions where id = $1) where question = $1`,
+        [question, JSON.stringify(reason)],
+      )
+    },
     async finish({ query }, question) {
+      // What was given up on may have come about by itself.
+      await query(`delete from keeper.failures where queue = 'duty' and key = $1`, [question])
       const rows = await query(
         `update keeper.duties set state = 'done', reason = null, wake_block = null, wake_time = null,
           for_pipeline = false where question = $1 and state = 'open' returning question`,

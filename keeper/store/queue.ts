@@ -19,6 +19,8 @@ export type Queue = {
   addLater(tx: Transact, name: QueueName, key: string, afterMs: number): Promise<void>
   /** Has a job that waits for a time run now. */
   hurry(name: QueueName, key: string): Promise<void>
+  /** The machine's clock was set by so many milliseconds: what waits for a time waits for the same time as before. */
+  shift(ms: number): Promise<void>
   /** Wakes as many workers as jobs were added; call it after the commit. */
   wake(name: QueueName, count: number): void
   /**
@@ -118,6 +120,17 @@ export async function createQueue(db: Database): Promise<Queue> {
         wake(name, 1)
       }, afterMs + 5).unref()
       timers.add(timer)
+    },
+    async shift(ms) {
+      // A server has a clock of its own.
+      if (!db.isSole) return
+      await db.query(
+        `update pgboss.job set start_after = start_after + $2::float8 * interval '1 millisecond',
+          started_on = started_on + $2::float8 * interval '1 millisecond'
+        where name = any($1) and state in ('created', 'retry', 'active')`,
+        [QUEUES, ms],
+      )
+      for (const name of QUEUES) wake(name, Infinity)
     },
     wake,
     async work(name, concurrency, handler) {

@@ -45,6 +45,25 @@ export async function takeBack({ query }: Transact, ancestor: number, woken: Wok
   await unmine({ query }, unreported, unanswered, woken)
 }
 
+/** Opens partitions anew that time alone had decided, when the chain's time went back before their deadlines. */
+export async function undecide({ query }: Transact, time: number, woken: Woken): Promise<void> {
+  const reopened = await query<{ key: string }>(
+    `with undecided as (
+      update keeper.partitions partition set state = 'running' from keeper.questions question
+      where partition.state = 'resolved' and question.id = partition.question
+        and question.resolved_block is null and question.deadline > $1
+        and not exists (select 1 from keeper.questions ancestor where partition.questions ? ancestor.id
+          and (ancestor.resolved_block is not null or ancestor.deadline <= $1))
+      returning partition.key
+    ), undone as (
+      delete from keeper.steps where name = 'merge' and partition in (select key from undecided)
+    )
+    select key from undecided`,
+    [time],
+  )
+  for (const { key } of reopened) woken.partition.add(key)
+}
+
 /** Stores the window's new blocks. */
 export async function remember(
   { query }: Transact,

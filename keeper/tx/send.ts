@@ -149,7 +149,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function wait(tx: TxRecord): Promise<Ended> {
     const pause = createPause()
-    const deadline = Date.now() + PATIENCE_MS
+    const deadline = performance.now() + PATIENCE_MS
     let signed: readonly TxRecord[] = [tx]
     const acceptance = await wire.broadcast(tx).catch((error: unknown) => {
       if (error instanceof MultiverseError && error.code === 'INSUFFICIENT_FUNDS')
@@ -164,7 +164,7 @@ export function createSender(options: SenderOptions): Sender {
       if (acceptance === 'nonceUsed') {
         if (await upkeep.isTaken(signed)) return { tx, end: { state: 'dropped' } }
       }
-      if (isStopped || Date.now() > deadline)
+      if (isStopped || performance.now() > deadline)
         throw new MultiverseError('TX_PENDING', `transaction ${tx.hash} is not mined yet`, {
           isRetryable: true,
         })

@@ -1,4 +1,4 @@
-import { parseTransaction } from 'viem'
+import { type Hex, parseTransaction } from 'viem'
 import { isMultiverseError } from '../../sdk/errors.ts'
 import type { Rpc } from '../chain/rpc.ts'
 import { errorFields, type Log } from '../log.ts'
@@ -42,12 +42,25 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   const { address } = signatory
   /** A hole that was seen the last time: an endpoint may not have known its pool for a moment. */
   let suspected: number | null = null
+  /** Since when transactions are waited for here, on a clock that nobody sets. */
+  const since = new Map<Hex, number>()
+
+  /** How long a transaction has been on its way. What an earlier life waited counts, as far as the machine's clock can tell. */
+  function waitedMs({ hash, signedAt }: TxRecord): number {
+    const now = performance.now()
+    const before = Math.min(limits.stuckMs, Math.max(0, Date.now() - signedAt))
+    if (!since.has(hash)) since.set(hash, now - before)
+    return now - since.get(hash)!
+  }
 
   async function tend(isStopped: () => boolean): Promise<void> {
     conditions.balance(await wire.balance())
     const counts = await wire.counts()
     const failures: unknown[] = []
-    for (const signed of byNonce(await txs.pending(address))) {
+    const pending = await txs.pending(address)
+    for (const hash of since.keys())
+      if (!pending.some((each) => each.hash === hash)) since.delete(hash)
+    for (const signed of byNonce(pending)) {
       if (isStopped()) return
       // One that a node cannot stand is no reason to leave the others alone; a node that answers nothing is.
       await tendNonce(signed, counts).catch((error: unknown) => void failures.push(error))
@@ -70,7 +83,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     if (acceptance === null) return
     const market = await wire.market()
     const isOld =
-      Date.now() - newest.signedAt >= limits.stuckMs &&
+      waitedMs(newest) >= limits.stuckMs &&
       market.headBlock >= (newest.headBlock ?? 0) + STUCK_BLOCKS
     if (needOf({ ...sight, acceptance, isOld }) === 'supersede') await supersede(newest, market)
   }

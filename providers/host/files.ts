@@ -152,7 +152,7 @@ export async function persist(paths: readonly string[]): Promise<void> {
   )
 }
 
-/** Does what writes to a place. Rejects with PROVIDER_FAILED, and says so, when there is no room left. */
+/** Does what writes to a place. Rejects with DISK_FULL (retryable) when there is no room left. */
 export async function withRoom<result>(
   place: string,
   task: () => Promise<result>,
@@ -167,7 +167,7 @@ export async function withRoom<result>(
 
 export function diskFull(place: string, cause: unknown): MultiverseError {
   const text = `the disk is full: no room for ${place}`
-  return new MultiverseError('PROVIDER_FAILED', text, { cause, isRetryable: true })
+  return new MultiverseError('DISK_FULL', text, { cause, isRetryable: true })
 }
 
 /** Whether there is hardly any room left where a folder is. */

@@ -31,14 +31,19 @@ export type KeeperProcess = {
 
 /**
  * `cache` is a folder for what the next one need not compile again; `inputs` is what descriptors from 3 on hold; `main` is
- * another entry point than the keeper's own.
+ * another entry point than the keeper's own; `within` is a command that becomes the one that follows it.
  */
 export function spawnKeeper(
   env: Record<string, string>,
   cache: string,
-  { inputs = [], main = MAIN }: { inputs?: readonly string[]; main?: string } = {},
+  {
+    inputs = [],
+    main = MAIN,
+    within = [],
+  }: { inputs?: readonly string[]; main?: string; within?: readonly string[] } = {},
 ): KeeperProcess {
-  const child: ChildProcess = spawn(process.execPath, [main], {
+  const [command, ...args] = [...within, process.execPath, main]
+  const child: ChildProcess = spawn(command, args, {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
     stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],
   })

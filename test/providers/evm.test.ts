@@ -343,7 +343,7 @@ describe('evm', () => {
       const { stateRoot } = await provider.execute(id, evm.add(1))
       await fill()
       await expect(provider.snapshot(id)).rejects.toMatchObject({
-        code: 'PROVIDER_FAILED',
+        code: 'DISK_FULL',
         message: expect.stringContaining('disk is full') as string,
         isRetryable: true,
       })

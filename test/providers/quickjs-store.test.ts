@@ -245,7 +245,7 @@ it.skipIf(!canMakeDisks)(
       await provider.execute(id, 'const own = new Uint8Array(2_000_000).fill(7); own.length')
       await fill()
       expect(await failure(provider.snapshot(id))).toMatchObject({
-        code: 'PROVIDER_FAILED',
+        code: 'DISK_FULL',
         message: expect.stringContaining('disk is full'),
         isRetryable: true,
       })
