@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import type { Address } from 'viem'
 import { mix64 } from '../../sdk/gf3.ts'
-import { createLife, type Life } from './life.ts'
+import { createLife, fillPockets, type Life } from './life.ts'
 import { createReference, futureKey, QUERIES } from './reference.ts'
 import { createStage, type Stage } from './stage.ts'
 import { deployToken } from '../helpers/chain.ts'
@@ -30,6 +30,7 @@ test.each(chains)('lives %i to %i: DuckDB = ponder = contract = logs', async (fi
   try {
     const second = await deployToken(stage.chain, ['Other Dollar', 'oUSD', 6])
     const tokens = [stage.chain.deployment.addresses.token, second]
+    await fillPockets(stage.chain, tokens)
     await stage.ponder.ready()
     const kinds = new Set<string>()
     const lives: Life[] = []

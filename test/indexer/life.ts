@@ -1,4 +1,4 @@
-import { type Address, encodeFunctionData, type Hex, numberToHex } from 'viem'
+import { type Address, encodeFunctionData, type Hex, maxUint256, numberToHex } from 'viem'
 import { multiverseAbi, tokenAbi, worldsAbi } from '../../sdk/abi.ts'
 import { mix64 } from '../../sdk/gf3.ts'
 import {
@@ -25,7 +25,12 @@ const ORACLE = 9
 const KEEPERS = [5, 6]
 const MAX_DEPTH = 4
 const MAX_QUESTIONS = 5
+/** What a life takes of each token at most. */
 const POCKET = 10n ** 24n
+const LIVES = 1_000n
+/** No reorg of a life is deeper. */
+const DEEPEST = 12
+const GAS = '0x989680'
 
 type Question = { id: Hex; terms: QuestionTerms; live: number[]; isShort: boolean }
 type Holding = { owner: number; token: Address; path: Path; amount: bigint }
@@ -40,7 +45,48 @@ export type Life = {
   keys(): Key[]
 }
 
-/** Begins a life with pockets full of each token. Lives of different seeds ask different questions. */
+/** Fills everybody's pockets, in one block, for any number of lives; blocks follow that a life's reorg takes instead. */
+export async function fillPockets(chain: LocalChain, tokens: readonly Address[]): Promise<void> {
+  const args = [chain.deployment.addresses.multiverse, maxUint256] as const
+  const approve = encodeFunctionData({ abi: tokenAbi, functionName: 'approve', args })
+  await inOneBlock(
+    chain,
+    tokens.flatMap((to) =>
+      OWNERS.flatMap((owner) => {
+        const from = chain.accounts[owner]!.address
+        const minted = [from, LIVES * POCKET] as const
+        const mint = encodeFunctionData({ abi: tokenAbi, functionName: 'mint', args: minted })
+        return [mint, approve].map((data) => ({ from, to, data }))
+      }),
+    ),
+  )
+  await chain.testClient.mine({ blocks: DEEPEST })
+}
+
+/** Mines transactions together; throws when one failed. */
+async function inOneBlock(
+  { testClient, publicClient }: LocalChain,
+  transactions: readonly { from: Address; to: Address; data: Hex }[],
+): Promise<void> {
+  await testClient.setAutomine(false)
+  const hashes: Hex[] = []
+  for (const { from, to, data } of transactions) {
+    const params = [{ from, to, data, gas: GAS }] as never
+    hashes.push(
+      await testClient.request<{ ReturnType: Hex }>({
+        method: 'eth_sendTransaction' as never,
+        params,
+      }),
+    )
+  }
+  await testClient.mine({ blocks: 1 })
+  await testClient.setAutomine(true)
+  for (const hash of hashes)
+    if ((await publicClient.getTransactionReceipt({ hash })).status !== 'success')
+      throw new Error('pockets were not filled')
+}
+
+/** Begins a life with {@link fillPockets filled} pockets. Lives of different seeds ask different questions. */
 export async function createLife(
   chain: LocalChain,
   { seed, tokens }: { seed: bigint; tokens: readonly Address[] },
@@ -63,7 +109,7 @@ export async function createLife(
   const send = async (from: number, to: Address, data: Hex) => {
     const request = {
       method: 'eth_sendTransactionSync' as never,
-      params: [{ from: address(from), to, data, gas: '0x989680' }] as never,
+      params: [{ from: address(from), to, data, gas: GAS }] as never,
     }
     const receipt = await chain.testClient.request<{ ReturnType: { status: Hex } }>(request)
     if (receipt.status !== '0x1') throw new Error(`a drawn action was refused: ${data}`)
@@ -321,17 +367,7 @@ export async function createLife(
   const often = ['pushDown', 'pushDown', 'pushDown', 'transfer', 'pullUp']
   const kinds = [...Object.keys(actions), ...often]
 
-  for (const token of tokens)
-    for (const owner of OWNERS) {
-      await send(
-        owner,
-        token,
-        encode({ abi: tokenAbi, functionName: 'mint', args: [address(owner), POCKET] }),
-      )
-      const args = [multiverse, 2n ** 255n] as const
-      await send(owner, token, encode({ abi: tokenAbi, functionName: 'approve', args }))
-      at(owner, token, []).amount = POCKET
-    }
+  for (const token of tokens) for (const owner of OWNERS) at(owner, token, []).amount = POCKET
   await ask(false)
   await ask(false)
   await ask(true)
@@ -371,9 +407,11 @@ export async function createLife(
       await Promise.all(
         [...holdings.values()].map(async (holding) => {
           const args = [verseId(holding.path), holding.token, address(holding.owner)] as const
-          holding.amount = holding.path.every(({ question }) => isKnown(left, question))
+          const amount = holding.path.every(({ question }) => isKnown(left, question))
             ? await publicClient.readContract({ ...call, functionName: 'multiverseMap', args })
             : 0n
+          // The lives that follow live on the rest.
+          holding.amount = holding.path.length === 0 && amount > POCKET ? POCKET : amount
         }),
       )
       const stands = await Promise.all(

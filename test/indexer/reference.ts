@@ -221,13 +221,6 @@ async function readFacts(chain: LocalChain): Promise<Facts> {
   const head = await publicClient.getBlock()
   const range = { fromBlock: 0n, toBlock: head.number }
   const logs = await publicClient.getLogs({ address: [multiverse, worlds], ...range })
-  const times = new Map<bigint, number>()
-  await Promise.all(
-    [...new Set(logs.map(({ blockNumber }) => blockNumber))].map(async (blockNumber) => {
-      const { timestamp } = await publicClient.getBlock({ blockNumber })
-      times.set(blockNumber, Number(timestamp))
-    }),
-  )
   const facts: Facts = {
     head: { number: Number(head.number), time: Number(head.timestamp) },
     all: [],
@@ -241,6 +234,7 @@ async function readFacts(chain: LocalChain): Promise<Facts> {
     verses: new Map([[ROOT, []]]),
     positions: new Map(),
   }
+  const times = new Map(logs.map((log) => [log.blockNumber, Number(log.blockTimestamp)]))
   const place = (log: { blockNumber: bigint; logIndex: number }): Place => ({
     block: Number(log.blockNumber),
     log: log.logIndex,

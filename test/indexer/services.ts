@@ -173,16 +173,25 @@ export async function serveJournal(
   }
 }
 
-export type Gate = { url: string; close(): Promise<void> }
+export type Gate = {
+  url: string
+  /** Requests wait until it is opened again. */
+  hold(): void
+  open(): void
+  close(): Promise<void>
+}
 
 /** Passes requests on to `target` and tells of each that was answered, before the answer goes out. */
 export async function openGate(
   target: string,
   onAnswer: (request: { path: string; body: string }) => void,
 ): Promise<Gate> {
+  let opened = Promise.withResolvers<void>()
+  opened.resolve()
   const server = createHttpServer((request, response) => {
     const pass = async () => {
       const body = await text(request)
+      await opened.promise
       const answer = await fetch(new URL(request.url!, target), {
         method: request.method!,
         headers: { 'content-type': 'application/json' },
@@ -202,8 +211,13 @@ export async function openGate(
   if (typeof address !== 'object' || address === null) throw new Error('no port')
   return {
     url: `http://127.0.0.1:${address.port}`,
+    hold() {
+      opened = Promise.withResolvers<void>()
+    },
+    open: () => opened.resolve(),
     close: () =>
       new Promise((resolve) => {
+        opened.resolve()
         server.close(() => resolve())
         server.closeAllConnections()
       }),

@@ -3,6 +3,8 @@ import { checkMirror } from '../../cli/check/check.ts'
 import type { Key } from '../../cli/check/holders.ts'
 import { type AnalyticsApi, createAnalyticsApi } from '../../cli/services.ts'
 import type { CheckOutput, SqlOutput } from '../../sdk/output.ts'
+import { describeProcess, writeStack } from '../../cli/stack/record.ts'
+import { inProcess, type Ran } from '../cli/harness.ts'
 import { type ChainOptions, type LocalChain, reorg, startChain } from '../helpers/chain.ts'
 import {
   createDataFolder,
@@ -23,24 +25,42 @@ export type Stage = {
   analytics: Service
   api: AnalyticsApi
   startPonder(): Promise<void>
-  startAnalytics(options?: { keeperUrls?: string[]; indexerUrl?: string }): Promise<void>
+  startAnalytics(options?: { indexerUrl?: string }): Promise<void>
   /** Waits until the analytics are where the chain is. */
   level(): Promise<void>
   query(sql: string, params?: string[]): Promise<SqlOutput['rows']>
   /** What `analytics check` finds, of these keys besides. */
   check(also?: readonly Key[]): Promise<CheckOutput>
+  /** Runs the command on the data folder, as on that of a stack that runs; it prints JSON. */
+  command(...args: string[]): Promise<Ran>
   /** The last blocks are replaced by empty ones. */
   reorg(depth: number): Promise<void>
   close(): Promise<void>
 }
 
 /** Starts all three; they may not be ready yet. */
-export async function createStage(chainOptions: ChainOptions = {}): Promise<Stage> {
+export async function createStage(
+  chainOptions: ChainOptions = {},
+  keeperUrls: string[] = [],
+): Promise<Stage> {
   const chain = await startChain(chainOptions)
   const folder = await createDataFolder(chain.deployment)
   const ponder = await startPonder(folder.path, chain.url)
-  const services = { rpcUrl: chain.url, indexerUrl: ponder.url }
+  const services = { rpcUrl: chain.url, indexerUrl: ponder.url, keeperUrls }
   const analytics = await startAnalytics(folder.path, services)
+  await writeStack(folder.path, {
+    version: 1,
+    supervisor: await describeProcess('supervisor', process.pid),
+    chainId: chain.deployment.chainId,
+    keeper: null,
+    urls: {
+      rpc: chain.url,
+      graphql: `${ponder.url}/graphql`,
+      analytics: analytics.url,
+      keeper: 'http://127.0.0.1:1',
+    },
+    processes: [],
+  })
   const stage: Stage = {
     chain,
     folder,
@@ -81,6 +101,7 @@ export async function createStage(chainOptions: ChainOptions = {}): Promise<Stag
         also,
       })
     },
+    command: (...args) => inProcess([...args, '--json', '--data', folder.path]),
     reorg: (depth) => reorg(chain, depth),
     async close() {
       await stage.analytics.stop()
