@@ -21,7 +21,7 @@ export type Transaction = {
 export type Database = {
   /**
    * Runs `work` in a transaction, after every write asked for before; rolls back when it throws.
-   * @throws DISK_FULL, DATABASE_BROKEN when DuckDB gave up and only opening the file again helps
+   * @throws DISK_FULL, DATABASE_UNREADABLE, DATABASE_BROKEN when DuckDB gave up and only opening the file again helps
    */
   write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
   /** Gives `work` a connection of its own for reading, beside all writes. */
@@ -165,6 +165,8 @@ function storageError(cause: unknown): unknown {
   const reason = oneLine(cause)
   if (/No space left|File too large|[Dd]isk quota|out of disk/.test(reason))
     return new MultiverseError('DISK_FULL', reason, { cause, isRetryable: true })
+  // Blocks are read, and their checksums seen, when they are needed.
+  if (/Corrupt database file/.test(reason)) return unreadable(reason, cause)
   if (/^(FATAL|INTERNAL) Error|database has been invalidated/.test(reason))
     return new MultiverseError('DATABASE_BROKEN', reason, { cause, isRetryable: true })
   return cause
@@ -180,12 +182,13 @@ async function createInstance(path: string): Promise<DuckDBInstance> {
       autoload_known_extensions: 'false',
     })
   } catch (cause) {
-    throw new MultiverseError(
-      'DATABASE_UNREADABLE',
-      `${path}: ${oneLine(cause)}: remove it, and all is mirrored anew`,
-      { cause },
-    )
+    throw unreadable(`${path}: ${oneLine(cause)}`, cause)
   }
+}
+
+function unreadable(reason: string, cause: unknown): MultiverseError {
+  const message = `${reason}: remove it, and all is mirrored anew`
+  return new MultiverseError('DATABASE_UNREADABLE', message, { cause })
 }
 
 async function migrate(tx: Transaction): Promise<void> {

@@ -19,7 +19,7 @@ export type Follower = {
 
 const RETRY_MS = 500
 /** Errors that trying again in the same process does not mend. */
-const FATAL = ['WRONG_CHAIN', 'DISK_FULL', 'DATABASE_BROKEN']
+const FATAL = ['WRONG_CHAIN', 'DISK_FULL', 'DATABASE_BROKEN', 'DATABASE_UNREADABLE']
 
 /** Starts to follow; `onTick` and `onEntries` hear of what was taken in. */
 export function follow({

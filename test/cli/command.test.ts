@@ -81,7 +81,7 @@ test('without a verb it shows help and says so', async () => {
 
 test('sql says that no stack runs', async () => {
   const ran = await alone(['sql', 'SELECT', '--data', dataDir, '--json'])
-  const message = `no stack runs on ${dataDir}: start one with \`npm start\`, or name another with --data`
+  const message = `no stack runs on ${dataDir}, and none has: start one with \`npm start\`, or name another with --data`
   expect(ran.stderr).toBe(`error NO_STACK: ${message}\n`)
   expect(lastJson(ran)).toEqual({ error: { code: 'NO_STACK', message } })
   expect(ran.code).toBe(4)

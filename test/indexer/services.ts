@@ -60,17 +60,25 @@ export async function startAnalytics(
     rpcUrl,
     indexerUrl,
     keeperUrls = [],
-  }: { rpcUrl: string; indexerUrl: string; keeperUrls?: string[] },
+    mostKiB,
+  }: {
+    rpcUrl: string
+    indexerUrl: string
+    keeperUrls?: string[]
+    /** What one file can hold: as on a disk that is nearly full, no more can be written then. */
+    mostKiB?: number
+  },
   wanted?: number,
 ): Promise<Service> {
   const port = wanted ?? (await freePort())
-  return start(ANALYTICS, port, {
+  const environment = {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
     ANALYTICS_PORT: `${port}`,
     INDEXER_URL: indexerUrl,
     KEEPER_URLS: keeperUrls.join(','),
-  })
+  }
+  return start(ANALYTICS, port, environment, mostKiB)
 }
 
 /** Starts analytics with what is given and nothing else, to see it refuse. */
@@ -78,8 +86,16 @@ export function startAnalyticsBare(environment: Record<string, string>): Service
   return start(ANALYTICS, 0, { ANALYTICS_PORT: '0', ...environment })
 }
 
-function start(entry: string, port: number, environment: Record<string, string>): Service {
-  const child = spawn(process.execPath, [entry], {
+function start(
+  entry: string,
+  port: number,
+  environment: Record<string, string>,
+  mostKiB?: number,
+): Service {
+  const line = [process.execPath, entry]
+  const [file, ...args] =
+    mostKiB === undefined ? line : ['bash', '-c', `ulimit -f ${mostKiB}; exec "$0" "$@"`, ...line]
+  const child = spawn(file!, args, {
     env: { ...process.env, ...environment, MULTIVERSE_SUPERVISED: '1' },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
