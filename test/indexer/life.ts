@@ -74,7 +74,7 @@ async function inOneBlock(
     const params = [{ from, to, data, gas: GAS }] as never
     hashes.push(
       await testClient.request<{ ReturnType: Hex }>({
-        method: 'eth_sendTransaction' as never,
+        method: 'eth_sendTransaction',
         params,
       }),
     )

@@ -108,11 +108,16 @@ async function withDatabase(change: (file: string) => Promise<void>) {
 test('another chain, a second mirror, a lack of settings, and a chain that is not there', async () => {
   const there = { rpcUrl: chain.url, indexerUrl: NOBODY }
   const startBlockHash = `0x${'44'.repeat(32)}` as const
-  const services = await Promise.all([
-    newFolder({ startBlockHash }).then(({ path }) => startPonder(path, chain.url)),
-    newFolder({ startBlockHash }).then(({ path }) => startAnalytics(path, there)),
-    newFolder({ chainId: 1 }).then(({ path }) => startAnalytics(path, there)),
-    startAnalytics(home.path, there),
+  const [elsewhere, begunAnew, otherId] = await Promise.all([
+    newFolder({ startBlockHash }),
+    newFolder({ startBlockHash }),
+    newFolder({ chainId: 1 }),
+  ])
+  const services = [
+    await startPonder(elsewhere.path, chain.url),
+    await startAnalytics(begunAnew.path, there),
+    await startAnalytics(otherId.path, there),
+    await startAnalytics(home.path, there),
     startAnalyticsBare({ MULTIVERSE_DATA: home.path }),
     startAnalyticsBare({
       MULTIVERSE_DATA: join(home.path, 'nothing'),
@@ -120,7 +125,7 @@ test('another chain, a second mirror, a lack of settings, and a chain that is no
       INDEXER_URL: NOBODY,
     }),
     lost,
-  ])
+  ]
   expect(await Promise.all(services.map((service) => end(service)))).toEqual([
     [3, ['WRONG_CHAIN']],
     [3, ['WRONG_CHAIN']],

@@ -50,6 +50,10 @@ test('the moves of an optimistic game, and questions of the other oracles', asyn
   await playGame(stage)
   await askOthers(stage)
   await life.resync()
+  await stage.level()
+  expect(await stage.query('SELECT oracle_kind FROM oracle_kinds ORDER BY 1')).toEqual(
+    expect.arrayContaining([['committee'], ['optimistic'], ['price'], ['reality']]),
+  )
 })
 
 test('the effects of a block are soon in DuckDB', async () => {
