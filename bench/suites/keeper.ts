@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { Bench } from '../harness.ts'
+import type { Bench, Row } from '../harness.ts'
 import { measureCold } from '../keeper/cold.ts'
 import { measureLight } from '../keeper/light.ts'
 import { measureReorg } from '../keeper/reorg.ts'
@@ -23,17 +23,28 @@ export const bench: Bench = {
         seconds: { type: 'string', default: SECONDS },
         /** Settled partitions at a cold start. */
         settled: { type: 'string', default: SETTLED },
+        /** Parts to run, with commas between; all of them without it. */
+        only: { type: 'string' },
       },
     })
     const seconds = whole('seconds', values.seconds)
     const settled = whole('settled', values.settled)
-    return [
-      ...(await measureLight(note)),
-      ...(await measureReorg(note)),
-      ...(await measureStore(note)),
-      ...(await measureCold(settled, note)),
-      ...(await measureSustained(seconds, note)),
-    ]
+    const parts: Record<string, () => Promise<Row[]>> = {
+      light: () => measureLight(note),
+      reorg: () => measureReorg(note),
+      store: () => measureStore(note),
+      cold: () => measureCold(settled, note),
+      sustained: () => measureSustained(seconds, note),
+    }
+    const wanted = values.only?.split(',') ?? Object.keys(parts)
+    const rows: Row[] = []
+    for (const name of wanted) {
+      const part = Object.hasOwn(parts, name) ? parts[name] : undefined
+      if (part === undefined)
+        throw new RangeError(`--only takes some of ${Object.keys(parts).join(',')}, not ${name}`)
+      rows.push(...(await part()))
+    }
+    return rows
   },
 }
 

@@ -1,11 +1,13 @@
 import { access, mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { PGlite, type Transaction } from '@electric-sql/pglite'
-import { type Db as BossDb, fromPglite, PgBoss } from 'pg-boss'
+import { PGlite } from '@electric-sql/pglite'
+import { type Db as BossDb, PgBoss } from 'pg-boss'
+import { createGate } from '../../providers/host/gate.ts'
 import type { MultiverseError } from '../../sdk/errors.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
 import { errorFields, type Log } from '../log.ts'
 import { databaseError, endAtPanic, openingError } from './faults.ts'
+import { createStatements } from './statements.ts'
 
 /** Runs one statement with `$1` parameters and gives its rows. JSON columns come parsed. */
 export type Query = <Row extends object>(sql: string, values?: readonly unknown[]) => Promise<Row[]>
@@ -53,35 +55,48 @@ export async function openFolder(
   try {
     await createFolder(folder)
     const pglite = await PGlite.create(folder)
-    endAtPanic(pglite, (error) => {
+    const guarded = endAtPanic(pglite, (error) => {
       hasPanicked = true
       onPanic(error)
     })
-    const boss = new PgBoss({ ...BOSS_OPTIONS, db: fromPglite(pglite), backend: 'pglite' })
+    const statements = createStatements(pglite, guarded)
+    const query: Query = async <Row extends object>(sql: string, values?: readonly unknown[]) =>
+      attempt(() => statements.run<Row>(sql, values))
+    /** There is one connection: a statement outside a transaction waits until that is over. */
+    const inTurn = createGate(1)
+    const boss = new PgBoss({
+      ...BOSS_OPTIONS,
+      backend: 'pglite',
+      db: { executeSql: (sql, values) => inTurn(() => bossStatement(pglite, query, sql, values)) },
+    })
     await startBoss(boss, log)
     return {
-      query: queryFolder(pglite),
+      query: (sql, values) => inTurn(() => query(sql, values)),
       boss,
       isSole: true,
       transaction: (work) =>
-        ending(async (ended) => {
-          let isWorking = true
-          try {
-            return await pglite.transaction(async (on) => {
-              const run = queryFolder(on)
+        ending((ended) =>
+          inTurn(async () => {
+            attempt(() => statements.command('begin'))
+            try {
               const result = await work({
-                query: run,
-                boss: { executeSql: async (sql, values) => ({ rows: await run(sql, values) }) },
+                query,
+                boss: { executeSql: async (sql, values) => ({ rows: await query(sql, values) }) },
                 ended,
               })
-              isWorking = false
+              const done = attempt(() => statements.command('commit'))
+              if (done !== 'COMMIT') fail(new Error('a statement of the transaction had failed'))
               return result
-            })
-          } catch (error) {
-            // What the work throws is its own; what comes of the commit is the database's.
-            throw isWorking ? error : databaseError(error)
-          }
-        }),
+            } catch (error) {
+              try {
+                statements.command('rollback')
+              } catch {
+                // Nothing is left to take back in a database that is gone; why it is gone is what counts.
+              }
+              throw error
+            }
+          }),
+        ),
       async close() {
         await boss.stop({ graceful: false, close: false })
         if (!hasPanicked) await pglite.close()
@@ -159,10 +174,21 @@ async function ending<T>(transact: (ended: Promise<boolean>) => Promise<T>): Pro
   }
 }
 
-function queryFolder(on: PGlite | Transaction): Query {
-  return async function query<Row extends object>(sql: string, values?: readonly unknown[]) {
-    const { rows } = await on.query<Row>(sql, values && [...values]).catch(fail)
-    return rows
+/** Runs what pg-boss wants run. Without parameters that may be several statements, whose rows it takes as one. */
+async function bossStatement(
+  pglite: PGlite,
+  query: Query,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<{ rows: object[] }> {
+  if (values.length > 0) return { rows: await query(sql, values) }
+  try {
+    const results = await pglite.exec(sql)
+    return { rows: results.flatMap(({ rows }) => rows as object[]) }
+  } catch (error) {
+    // It may have begun a transaction, and counts on another connection for what comes next.
+    await pglite.exec('rollback').catch(() => {})
+    throw error
   }
 }
 
@@ -181,6 +207,15 @@ async function startBoss(boss: PgBoss, log: Log): Promise<void> {
   })
   boss.on('warning', ({ message }) => log.warn({ message }, 'queue.warned'))
   await boss.start().catch(fail)
+}
+
+/** @throws DATABASE_FAILED, DISK_FULL for whatever `work` throws */
+function attempt<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    return fail(error)
+  }
 }
 
 function fail(cause: unknown): never {

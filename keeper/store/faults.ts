@@ -33,20 +33,35 @@ export async function openingError(folder: string, cause: unknown): Promise<Mult
 /**
  * Has a database end with its first PANIC. Postgres panics when it cannot write its log, and expects to be started anew; PGlite
  * would spin in the next statement, and with it the whole process, for ever. `onPanic` is to end the process: nothing that was
- * committed is lost, and the next start reads the log again.
+ * committed is lost, and the next start reads the log again. What speaks to the database by other ways than its own is to do so
+ * through the function given.
  */
-export function endAtPanic(pglite: PGlite, onPanic: (error: MultiverseError) => void): void {
+export function endAtPanic(
+  pglite: PGlite,
+  onPanic: (error: MultiverseError) => void,
+): <T>(work: () => T) => T {
   const execute = pglite.execProtocolStream.bind(pglite)
   let panic: MultiverseError | null = null
+  const judged = (error: unknown): unknown => {
+    if (severityOf(error) !== 'PANIC') return error
+    panic = databaseError(error)
+    onPanic(panic)
+    return panic
+  }
   pglite.execProtocolStream = async (message, options) => {
     if (panic !== null) throw panic
     try {
       return await execute(message, options)
     } catch (error) {
-      if (severityOf(error) !== 'PANIC') throw error
-      panic = databaseError(error)
-      onPanic(panic)
-      throw panic
+      throw judged(error)
+    }
+  }
+  return (work) => {
+    if (panic !== null) throw panic
+    try {
+      return work()
+    } catch (error) {
+      throw judged(error)
     }
   }
 }
