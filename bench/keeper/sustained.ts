@@ -1,4 +1,5 @@
 import { figure, type Note, type Row, summarize } from '../harness.ts'
+import { perPartition, used } from './processors.ts'
 import { inScene, reports, residentMib, until } from './scene.ts'
 
 /** Partitions a second that are pushed into: a little more than the keeper has to bear. */
@@ -12,7 +13,7 @@ const MAX_LAG_S = 2
 
 /** A steady stream of partitions, three worlds each, for `seconds`: throughput, lag and memory. */
 export function measureSustained(seconds: number, note: Note): Promise<Row[]> {
-  return inScene(async ({ start, load }) => {
+  return inScene(async ({ chain, start, load }) => {
     const keeper = await start()
     await load.push(WAVES_PER_S)
     await until('the first reports', () => reports(keeper).length === WAVES_PER_S)
@@ -21,6 +22,7 @@ export function measureSustained(seconds: number, note: Note): Promise<Row[]> {
     const memory: number[] = []
     const open: { question: `0x${string}`; at: number }[] = []
     let pushed = WAVES_PER_S
+    const before = await used(keeper.pid, chain.pid)
     const begun = performance.now()
     const elapsed = () => (performance.now() - begun) / 1_000
     for (let wave = 0; elapsed() < seconds; wave++) {
@@ -45,6 +47,7 @@ export function measureSustained(seconds: number, note: Note): Promise<Row[]> {
     const span = elapsed()
     const done = reports(keeper).length - WAVES_PER_S
     await until('the last reports', () => reports(keeper).length === pushed, 600_000)
+    const after = await used(keeper.pid, chain.pid)
 
     const took = reports(keeper).map(({ blockToReportMs }) => blockToReportMs)
     const half = memory.slice(Math.floor(memory.length / 2))
@@ -64,6 +67,7 @@ export function measureSustained(seconds: number, note: Note): Promise<Row[]> {
         op: '<=',
         value: 1.1,
       }),
+      ...perPartition(before, after, pushed - WAVES_PER_S),
     ]
   })
 }

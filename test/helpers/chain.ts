@@ -38,6 +38,8 @@ export type LocalChain = {
   url: string
   wsUrl: string
   port: number
+  /** Of anvil's process. */
+  pid: number
   deployment: LocalDeployment
   /** The ten funded development accounts. */
   accounts: HDAccount[]
@@ -104,6 +106,7 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
       url,
       wsUrl: `ws://127.0.0.1:${port}`,
       port,
+      pid: child.pid!,
       accounts,
       privateKey: (index) => privateKeyOf(accounts[index]!),
       publicClient,
