@@ -173,21 +173,16 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
       `update keeper.answers set wait_block = null where wait_block <= $1 returning question as key`,
       [reach],
     )
-    const decided = await query<{ key: string }>(
-      `select id as key from keeper.questions
-      where (resolved_block > $1 and resolved_block <= $2)
-        or (resolved_block is null and deadline > $3 and deadline <= $4)`,
+    // From the open partitions, not from what was decided: at a start that is all there ever was.
+    const affected = await query<{ key: string }>(
+      `select p.key from keeper.partitions p
+      where p.state in ('running', 'waiting', 'reported', 'answered') and exists (
+        select 1 from jsonb_array_elements_text(p.questions) as own (id) join keeper.questions q on q.id = own.id
+        where (q.resolved_block > $1 and q.resolved_block <= $2)
+          or (q.resolved_block is null and q.deadline > $3 and q.deadline <= $4)
+      )`,
       [settled.block, deep, settled.time, time],
     )
-    const affected =
-      decided.length === 0
-        ? []
-        : await query<{ key: string }>(
-            `select key from keeper.partitions where state in ('running', 'waiting', 'reported', 'answered') and exists (
-              select 1 from jsonb_to_recordset($1::jsonb) as decided (key text) where questions ? decided.key
-            )`,
-            [JSON.stringify(decided)],
-          )
     for (const { key } of [...due, ...affected]) woken.partition.add(key)
     for (const { key } of answers) woken.answer.add(key)
     // Before the commit: whoever decides in the next transaction must see this head.

@@ -254,6 +254,12 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     )`,
     `create index flows_partition on keeper.flows (parent, question)`,
   ],
+  [
+    // Every block asks what waited for it.
+    `create index partitions_waiting on keeper.partitions (wait_block) where wait_block is not null`,
+    `create index answers_waiting on keeper.answers (wait_block) where wait_block is not null`,
+    `create index txs_block on keeper.txs (block) where block is not null`,
+  ],
 ]
 
 /**

@@ -70,7 +70,8 @@ export function createStatements(
   function toText(value: unknown, type: number | undefined): string | null {
     if (value === null || value === undefined) return null
     const serializer = type === undefined ? undefined : pglite.serializers[type]
-    return serializer === undefined ? String(value) : serializer(value)
+    if (serializer !== undefined) return serializer(value)
+    return typeof value === 'string' ? value : JSON.stringify(value)
   }
 
   function toRow(values: readonly (string | null)[], fields: readonly messages.Field[]): object {

@@ -121,10 +121,9 @@ export function createTxStore(db: Database): TxStore {
       db.transaction(async ({ query }) => {
         await lockSender(query, signing.sender)
         const [present] = await query<TxRecord>(
-          `select ${COLUMNS} from keeper.txs where state in ('signed', 'mined') and kind = 'call'
-            and exists (select 1 from jsonb_array_elements_text($1::jsonb) as purpose where purposes ? purpose)
+          `select ${COLUMNS} from keeper.txs where state in ('signed', 'mined') and kind = 'call' and purposes ?| $1::text[]
           order by number desc limit 1`,
-          [JSON.stringify(signing.purposes)],
+          [signing.purposes],
         )
         if (present) return present
         const taken = await query<{ nonce: number }>(
