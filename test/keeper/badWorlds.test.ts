@@ -1,24 +1,13 @@
 import { type Hex } from 'viem'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { openBackends } from '../../keeper/providers.ts'
 import type { ExecutionResult, Instance, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { childVerse, ROOT } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
-import {
-  askQuestion,
-  createFolders,
-  type Folders,
-  fund,
-  isState,
-  PATIENT,
-  push,
-  reportsOf,
-  spec,
-  startTestKeeper,
-  type TestKeeper,
-} from './world.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
+import { askQuestion, isState, PATIENT, push, reportsOf, spec, type TestKeeper } from './world.ts'
 
 vi.setConfig(PATIENT)
 
@@ -33,7 +22,7 @@ type Fault = {
   snapshot?: () => Promise<never>
 }
 
-let folders: Folders
+const stage = createStage()
 let chain: LocalChain
 let keeper: TestKeeper
 let providers: readonly WorldRuntimeProvider[]
@@ -44,10 +33,9 @@ let times = 0
 const isDue = () => times-- > 0
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
+  chain = await stage.chain()
   const env = { KEEPER_PROVIDERS: 'quickjs,evm', KEEPER_WORLD_TIME_MS: '2000' }
-  keeper = await startTestKeeper(chain, await folders.create(chain), env, {
+  keeper = await stage.keeper(chain, env, {
     patience: { answerMs: 2_000, runMs: 100 },
     open: async (options) => {
       const backends = await openBackends(options)
@@ -55,11 +43,6 @@ beforeAll(async () => {
       return { ...backends, worlds: providers.map(spoiled) }
     },
   })
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 beforeEach(() => {
   fault = {}

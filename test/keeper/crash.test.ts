@@ -1,15 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import type { PartitionView } from '../../keeper/views.ts'
 import { childVerse, type Path, ROOT, verseId } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
 import { randomFrom } from '../helpers/random.ts'
-import { CRASH_CHILD, type KeeperProcess, spawnKeeper } from './child.ts'
+import { CRASH_CHILD, type KeeperProcess } from './child.ts'
 import {
   ANSWER_POINTS,
   FOLLOWED,
@@ -17,13 +14,12 @@ import {
   SNAPSHOT_POINTS,
   STEP_POINTS,
   TX_POINTS,
+  type TxPoint,
 } from './crash/points.ts'
+import { createStage } from './stage.ts'
 import { expectNothingWasted, expectOnceInJournal, expectOnceOnChain, finalOf } from './once.ts'
 import {
   askQuestion,
-  createFolders,
-  type Folders,
-  fund,
   type KeeperClient,
   keeperClient,
   keeperEnv,
@@ -44,36 +40,23 @@ const RANDOM = isDeep ? { kills: 100, partitions: 200 } : { kills: 10, partition
 /** As many starts as kills: longer than other tests, above all beside much else. */
 const MANY_STARTS = isDeep ? 3_600_000 : 600_000
 
-let folders: Folders
-let cache: string
+const stage = createStage()
 let chain: LocalChain
-let keeper: KeeperProcess | null = null
+let keeper: KeeperProcess
 
-beforeAll(async () => {
-  folders = await createFolders()
-  cache = await mkdtemp(join(tmpdir(), 'keeper-crash-'))
-})
-afterEach(async () => {
-  keeper?.signal('SIGKILL')
-  await keeper?.ended
-  await chain?.stop()
-})
-afterAll(async () => {
-  await folders?.remove()
-  await rm(cache, { recursive: true, force: true })
-})
+afterEach(stage.kill)
 
 async function begin() {
-  chain = await startChain()
-  await fund(chain)
-  const dataDir = await folders.create(chain)
+  chain = await stage.chain()
+  const dataDir = await stage.folder(chain)
   const env = keeperEnv(chain, dataDir, { KEEPER_CONCURRENCY: '64' })
   return {
     client: keeperClient(dataDir),
     start: (holds: readonly Hold[] = [], more: Record<string, string> = {}) =>
-      (keeper = spawnKeeper({ ...env, HOLDS: JSON.stringify(holds), ...more }, cache, {
-        main: CRASH_CHILD,
-      })),
+      (keeper = stage.spawn(
+        { ...env, HOLDS: JSON.stringify(holds), ...more },
+        { main: CRASH_CHILD },
+      )),
   }
 }
 
@@ -90,22 +73,29 @@ const optimized = spec({
 type Kind = 'plain' | 'optimized' | 'nested'
 type Begun = { kind: Kind; question: Hex; path: Path; key: Hex }
 
-async function beginPartition(kind: Kind, parent: Hex): Promise<Begun> {
+async function askFor(kind: Kind, parent: Hex): Promise<Begun> {
   const { chainId, addresses } = chain.deployment
   const specs: Record<Kind, Spec> = { plain, optimized, nested: plain }
   const { question } = await askQuestion(chain, specs[kind])
   const path = kind === 'nested' ? [{ question: parent, outcome: 1 }] : []
-  await push(chain, question, path, 1n)
   const key = partitionKey(chainId, addresses.multiverse, { parent: verseId(path), question })
   return { kind, question, path, key }
+}
+
+const pushInto = ({ question, path }: Begun) => push(chain, question, path, 1n)
+
+async function beginPartition(kind: Kind, parent: Hex): Promise<Begun> {
+  const begun = await askFor(kind, parent)
+  await pushInto(begun)
+  return begun
 }
 
 /** Every instance at the providers is a world that the keeper knows, and every world is of a verse that is still possible. */
 async function expectNoOrphans(client: KeeperClient, begun: readonly Begun[]): Promise<void> {
   const { body } = await client.call('GET', '/worlds')
   const { worlds } = body as { worlds: { instanceId: string; verseId: Hex | null }[] }
-  keeper!.signal('SIGUSR2')
-  const { instances } = (await keeper!.says('test.instances')) as unknown as { instances: string[] }
+  keeper.signal('SIGUSR2')
+  const { instances } = (await keeper.says('test.instances')) as unknown as { instances: string[] }
   const sorted = (ids: string[]) => ids.toSorted((a, b) => a.localeCompare(b))
   expect(sorted(instances)).toEqual(sorted(worlds.map(({ instanceId }) => instanceId)))
   const lost = begun.flatMap(({ path, question }) =>
@@ -135,7 +125,7 @@ async function expectSameEnds(
   const questions = [...begun, ...calm].map(({ question }) => question)
   await expectOnceOnChain(chain, questions)
   await expectNothingWasted(chain)
-  expectOnceInJournal(await readJournal(await keeper!.port()), questions)
+  expectOnceInJournal(await readJournal(await keeper.port()), questions)
   await expectNoOrphans(client, [...begun, ...calm])
 }
 
@@ -148,24 +138,61 @@ const steps: Place[] = STEP_POINTS.flatMap(({ point, step }) => {
 })
 const snapshots: Place[] = SNAPSHOT_POINTS.map((point) => ({ point, kind: 'plain', of: 'key' }))
 const answers: Place[] = ANSWER_POINTS.map((point) => ({ point, kind: 'plain', of: 'question' }))
-const txs: Place[] = TX_POINTS.map(({ point, kind }) => ({
+const tx = (point: TxPoint): Place => ({
   point,
   kind: 'plain',
-  of: kind === 'report' ? 'key' : 'question',
-}))
+  of: point.endsWith('report') ? 'key' : 'question',
+})
 const followed: Place = { point: FOLLOWED, kind: 'plain', of: 'question' }
 
 /**
- * What is stopped at in one life of the keeper. Partitions do not wait for each other, so that one end can find each at another
- * place; they all wait for transactions and for the chain to be followed, so these are alone.
+ * What is stopped at in each life of the keeper, and what after that. Partitions do not wait for each other, so that one end can
+ * find each at another place. They do wait for a transaction that they are in together: what is stopped at one is begun
+ * when the others are where they should be. Only two answers are seen to at a time; a transaction that is signed would be
+ * seen to after a while, and nothing is followed after what is stopped there: so these come last.
  */
-const together: Place[][] = [
-  [...steps, ...snapshots],
-  answers,
-  ...txs.map((each) => [each]),
-  [followed],
+const together: Place[][][] = [
+  [[...steps, ...snapshots, ...answers], [tx('sent report')], [tx('signed report')]],
+  [[tx('sent answer')], [tx('settled report')], [tx('signed answer')]],
+  [[tx('settled answer')], [followed]],
 ]
-const lives = isDeep ? together.flat().map((place) => [place]) : together
+const lives = isDeep ? together.flat(2).map((place) => [[place]]) : together
+
+/** A partition that nobody pushed into yet, and where a keeper is stopped with it. */
+type Held = { partition: Begun; hold: Hold }
+
+async function askAll(places: readonly Place[], parent: Hex): Promise<Held[]> {
+  const turn: Held[] = []
+  for (const { point, kind, of } of places) {
+    const partition = await askFor(kind, parent)
+    turn.push({ partition, hold: { point, about: partition[of] } })
+  }
+  return turn
+}
+
+async function pushAll(turn: readonly Held[]): Promise<void> {
+  for (const { partition } of turn) await pushInto(partition)
+}
+
+async function allReached(dying: KeeperProcess, turn: readonly Held[]): Promise<void> {
+  for (const { hold } of turn)
+    await dying.says(
+      'test.reached',
+      ({ point, about }) => point === hold.point && about === hold.about,
+    )
+}
+
+test('every place at which it can end is in one of its lives', () => {
+  const places = together.flat(2).map(({ point }) => point)
+  const all = [
+    ...STEP_POINTS.map(({ point }) => point),
+    ...SNAPSHOT_POINTS,
+    ...ANSWER_POINTS,
+    ...TX_POINTS,
+    FOLLOWED,
+  ]
+  expect(new Set(places)).toEqual(new Set(all))
+})
 
 test(
   'killed between any two writes and started again, it reports once, answers once, and ends the same',
@@ -174,14 +201,18 @@ test(
     const { question: parent } = await askQuestion(chain, spec())
     await push(chain, parent)
     const begun: Begun[] = []
-    for (const places of lives) {
-      const holds: Hold[] = []
-      for (const { point, kind, of } of places) {
-        const partition = await beginPartition(kind, parent)
-        begun.push(partition)
-        holds.push({ point, about: partition[of] })
-      }
+    for (const life of lives) {
+      const turns: Held[][] = []
+      for (const places of life) turns.push(await askAll(places, parent))
+      const all = turns.flat()
+      const holds = all.map(({ hold }) => hold)
+      begun.push(...all.map(({ partition }) => partition))
+      await pushAll(turns[0]!)
       const dying = start(holds)
+      for (const [index, turn] of turns.slice(1).entries()) {
+        await allReached(dying, turns[index]!)
+        await pushAll(turn)
+      }
       const end = await dying.ended
       const reached = dying.lines
         .filter(({ msg }) => msg === 'test.reached')

@@ -1,5 +1,5 @@
 import type { Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import {
   keeperDropVerb,
   keeperJobsVerb,
@@ -15,20 +15,17 @@ import { ask } from '../../sdk/actions.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { specDataUri } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
 import { lastJson, multiverse } from '../cli/harness.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   PATIENT,
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
   USER,
 } from './world.ts'
@@ -37,23 +34,17 @@ vi.setConfig(PATIENT)
 
 // Jobs that fail, wait and are given up on, and what the operator's verbs do about them.
 
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let dataDir: string
 let keeper: TestKeeper
 /** Says of each call of a provider whether it fails, and with what. */
 let fault: (operation: 'create' | 'execute') => string | null = () => null
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
-  dataDir = await folders.create(chain)
-  keeper = await startTestKeeper(chain, dataDir, {}, { open: failing })
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
+  chain = await stage.chain()
+  dataDir = await stage.folder(chain)
+  keeper = await stage.keeper(chain, {}, { dataDir, open: failing })
 })
 
 const keyOf = (question: Hex) =>
@@ -189,7 +180,7 @@ test('new work waits for a budget that is spent, and goes on when it is raised',
   const offline = await multiverse(['keeper', 'status', '--data', dataDir, '--json'])
   expect(lastJson(offline)).toMatchObject({ isRunning: false, dead: 0 })
 
-  keeper = await startTestKeeper(chain, dataDir, { KEEPER_BUDGET_DAY: '0.000001' })
+  keeper = await stage.keeper(chain, { KEEPER_BUDGET_DAY: '0.000001' }, { dataDir })
   const { question } = await askQuestion(chain, spec())
   await push(chain, question)
   const held = await keeper.until(ROOT, question, isState('waiting'))
@@ -203,7 +194,7 @@ test('new work waits for a budget that is spent, and goes on when it is raised',
   await keeper.stop()
 
   const budgets = { KEEPER_BUDGET_DAY: '1000', KEEPER_BUDGET_VERSE: '1000' }
-  keeper = await startTestKeeper(chain, dataDir, budgets)
+  keeper = await stage.keeper(chain, budgets, { dataDir })
   const reported = await keeper.until(ROOT, question, isState('reported'))
   expect(reported.waiting).toBeNull()
 })

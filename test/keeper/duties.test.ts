@@ -5,7 +5,7 @@ import type { HDAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { optimisticOracleAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
 import {
   answersIn,
   askOracle,
@@ -24,19 +24,16 @@ import {
   timeOf,
   untilDuty,
 } from './oracles.ts'
+import { createStage } from './stage.ts'
 import {
   answersOf,
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   KEEPER,
   PATIENT,
   push,
   spec,
-  startTestKeeper,
   type TestKeeper,
 } from './world.ts'
 
@@ -48,8 +45,8 @@ vi.setConfig(PATIENT)
 const OPTIMAL = 1
 const NASH = 0
 const STAKE = 1_000n
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let keeper: TestKeeper
 
 /** What the other members' keepers say they signed. */
@@ -59,23 +56,19 @@ let peer: Server
 beforeAll(async () => {
   peer = createServer((_, response) => response.end(JSON.stringify({ verdicts: shared })))
   const peerUrl = await listening(peer)
-  ;[chain, folders] = await Promise.all([startChain({ withOracles: true }), createFolders()])
-  await fund(chain)
+  chain = await stage.chain({ withOracles: true })
   await bankroll(chain, RIVAL, 10n ** 6n)
   await give(chain, KEEPER, 10n ** 6n)
   const { token } = chain.deployment.addresses
-  keeper = await startTestKeeper(chain, await folders.create(chain), {
+  keeper = await stage.keeper(chain, {
     KEEPER_DUTIES: 'settle,expire,propose,sign',
     KEEPER_STAKES: `${token}:${STAKE}`,
     KEEPER_PEERS: `http://127.0.0.1:1,${peerUrl}`,
     KEEPER_ALLOW_PRIVATE_URLS: '1',
   })
 })
-afterAll(async () => {
-  await keeper?.stop()
+afterAll(() => {
   peer?.close()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 const me = () => chain.accounts[KEEPER]!.address

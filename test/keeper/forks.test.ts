@@ -1,23 +1,20 @@
 import type { Hex } from 'viem'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { childVerse, ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg } from '../helpers/chain.ts'
 import { randomFrom } from '../helpers/random.ts'
 import { watched } from './crash/points.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   PATIENT,
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
 } from './world.ts'
 
@@ -28,7 +25,7 @@ vi.setConfig(PATIENT)
 const DEPTHS = process.env['DEEP'] === '1' ? [1, 2, 3, 5, 8, 13, 21, 34, 40] : [1, 3, 13, 40]
 const SEED = Number(process.env['SEED'] ?? 7)
 
-let folders: Folders
+const stage = createStage()
 let chain: LocalChain
 let keeper: TestKeeper
 /** What is stopped at which place: nobody goes on there until it is let go. */
@@ -37,23 +34,17 @@ let hold: { point: string; about: string; reached: () => void; released: Promise
 const pushed: { question: Hex; hash: Hex }[] = []
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
+  chain = await stage.chain()
   const through = (books: Parameters<typeof watched>[0]) =>
     watched(books, async (point, about) => {
       if (hold?.point !== point || hold.about !== about) return
       hold.reached()
       await hold.released
     })
-  keeper = await startTestKeeper(chain, await folders.create(chain), {}, { through })
+  keeper = await stage.keeper(chain, {}, { through })
 })
 beforeEach(() => {
   hold = null
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 const head = async () => Number(await chain.publicClient.getBlockNumber())

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { type Hex, zeroHash } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { ROSTER } from '../../providers/roster.ts'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { ask, narrow, pullUp } from '../../sdk/actions.ts'
@@ -8,14 +8,12 @@ import { childVerse, type Path, ROOT, verseId } from '../../sdk/ids.ts'
 import type { JournalEvent } from '../../sdk/journal.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { specDataUri } from '../../sdk/spec.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   answersOf,
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   KEEPER,
   PATIENT,
@@ -23,7 +21,6 @@ import {
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
   USER,
 } from './world.ts'
@@ -33,25 +30,18 @@ vi.setConfig(PATIENT)
 // One keeper on one chain; each test has questions of its own.
 
 const WAD = 10n ** 18n
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let keeper: TestKeeper
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
-  const dataDir = await folders.create(chain)
-  keeper = await startTestKeeper(chain, dataDir, {
-    KEEPER_WORLD_TIME_MS: '2000',
+  chain = await stage.chain()
+  keeper = await stage.keeper(chain, {
+    KEEPER_WORLD_TIME_MS: '1000',
     KEEPER_WORLD_MEMORY_MB: '8',
     // What it does for others' oracles, and records of time, is in duties.test.ts.
     KEEPER_DUTIES: 'none',
   })
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 /** Asks, pushes down from ROOT, and waits until the partition is in that state. */

@@ -2,16 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { openKeeperAccount } from '../../keeper/account.ts'
+import { KEEPER_EXIT_BY_CODE } from '../../keeper/exits.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { storeKeystore } from '../../sdk/node/keys/folder.ts'
 import { lockKey } from '../../sdk/node/keys/keystore.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { type KeeperProcess, spawnKeeper } from './child.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
-  type Folders,
-  fund,
   isState,
   KEEPER,
   keeperClient,
@@ -28,42 +27,26 @@ vi.setConfig(PATIENT)
 
 const NAME = 'keeper-1'
 const PASSPHRASE = 'correct horse battery staple'
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let keystore: string
-const keepers: KeeperProcess[] = []
 
 beforeAll(async () => {
-  ;[chain, folders, keystore] = await Promise.all([
-    startChain(),
-    createFolders(),
-    mkdtemp(join(tmpdir(), 'multiverse-keystore-')),
-  ])
-  await fund(chain)
+  chain = await stage.chain()
+  keystore = await mkdtemp(join(tmpdir(), 'multiverse-keystore-'))
   const text = lockKey(chain.privateKey(KEEPER), PASSPHRASE, NAME)
   await storeKeystore(keystore, { name: NAME, address: chain.accounts[KEEPER]!.address, text })
 })
-afterEach(async () => {
-  for (const keeper of keepers.splice(0)) {
-    keeper.signal('SIGKILL')
-    await keeper.ended
-  }
-})
-afterAll(async () => {
-  await chain?.stop()
-  await folders?.remove()
-  await rm(keystore, { recursive: true, force: true })
-})
+afterEach(stage.kill)
+afterAll(() => rm(keystore, { recursive: true, force: true }))
 
 async function start(env: Record<string, string>, inputs: readonly string[] = []) {
-  const dataDir = await folders.create(chain)
+  const dataDir = await stage.folder(chain)
   const { KEEPER_PRIVATE_KEY: _, ...rest } = keeperEnv(chain, dataDir, {
     MULTIVERSE_KEYSTORE: keystore,
     ...env,
   })
-  const keeper = spawnKeeper(rest, join(keystore, '.cache'), { inputs })
-  keepers.push(keeper)
-  return { ...keeperClient(dataDir), keeper }
+  return { ...keeperClient(dataDir), keeper: stage.spawn(rest, { inputs }) }
 }
 
 test.each<[string, () => [Record<string, string>, string[]?]]>([
@@ -88,29 +71,53 @@ test.each<[string, () => [Record<string, string>, string[]?]]>([
 })
 
 test('says in one line why it has no key, and ends with 2', async () => {
-  const wallet = { KEEPER_WALLET: NAME }
-  const supervised = { MULTIVERSE_SUPERVISED: '1' }
-  const ends = await Promise.all(
-    [
-      start({ ...wallet, KEEPER_PASSPHRASE: 'wrong' }),
-      start({ ...wallet, ...supervised }),
-      start({ KEEPER_WALLET: 'nobody', KEEPER_PASSPHRASE: PASSPHRASE }),
-      start({ KEEPER_WALLET: '/nowhere/at/all', KEEPER_PASSPHRASE: PASSPHRASE }),
-      start({ KEEPER_SIGNER_URL: chain.url }),
-      start({ KEEPER_SIGNER_URL: 'http://127.0.0.1:1' }),
-    ].map(async (starting) => {
-      const { keeper } = await starting
-      return [await keeper.ended, ...keeper.errors]
-    }),
-  )
-  expect(ends).toEqual([
-    [2, expect.stringMatching(/^error WRONG_PASSPHRASE: wrong passphrase for .*UTC--/)],
-    [2, expect.stringMatching(/^error NO_PASSPHRASE: .* set KEEPER_PASSPHRASE_FD /)],
-    [2, 'error UNKNOWN_WALLET: no wallet named nobody: one of keeper-1'],
-    [2, expect.stringMatching(/^error KEYSTORE_NOT_FOUND: .*\/nowhere\/at\/all/)],
-    [2, expect.stringMatching(/^error SIGNER_AMBIGUOUS: .* signs for 10 accounts/)],
-    [1, 'error SIGNER_UNREACHABLE: the signer at 127.0.0.1:1 does not answer eth_accounts'],
+  const { keeper } = await start({ KEEPER_WALLET: NAME, KEEPER_PASSPHRASE: 'wrong' })
+  expect([await keeper.ended, ...keeper.errors]).toEqual([
+    2,
+    expect.stringMatching(/^error WRONG_PASSPHRASE: wrong passphrase for .*UTC--/),
   ])
+})
+
+test.each<[string, () => Record<string, string>, number, string, RegExp]>([
+  [
+    'a supervised one with nothing to open its file',
+    () => ({ KEEPER_WALLET: NAME, MULTIVERSE_SUPERVISED: '1' }),
+    2,
+    'NO_PASSPHRASE',
+    /^.* set KEEPER_PASSPHRASE_FD /,
+  ],
+  [
+    'a name that nobody has',
+    () => ({ KEEPER_WALLET: 'nobody', KEEPER_PASSPHRASE: PASSPHRASE }),
+    2,
+    'UNKNOWN_WALLET',
+    /^no wallet named nobody: one of keeper-1$/,
+  ],
+  [
+    'a file that is not there',
+    () => ({ KEEPER_WALLET: '/nowhere/at/all', KEEPER_PASSPHRASE: PASSPHRASE }),
+    2,
+    'KEYSTORE_NOT_FOUND',
+    /\/nowhere\/at\/all/,
+  ],
+  [
+    'a signer of many',
+    () => ({ KEEPER_SIGNER_URL: chain.url }),
+    2,
+    'SIGNER_AMBIGUOUS',
+    /^.* signs for 10 accounts/,
+  ],
+  [
+    'a signer that is away, which another start may mend',
+    () => ({ KEEPER_SIGNER_URL: 'http://127.0.0.1:1' }),
+    1,
+    'SIGNER_UNREACHABLE',
+    /^the signer at 127\.0\.0\.1:1 does not answer eth_accounts$/,
+  ],
+])('%s has no key, and is told which', async (_, env, exit, code, message) => {
+  const opening = openKeeperAccount({ MULTIVERSE_KEYSTORE: keystore, ...env() })
+  await expect(opening).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  expect(KEEPER_EXIT_BY_CODE[code] ?? 1).toBe(exit)
 })
 
 const address = () => chain.accounts[KEEPER]!.address

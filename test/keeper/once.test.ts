@@ -1,17 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { type KeeperProcess, spawnKeeper } from './child.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   answersOf,
   askQuestion,
-  createFolders,
-  type Folders,
-  fund,
   keeperEnv,
   PATIENT,
   programmed,
@@ -24,39 +18,19 @@ vi.setConfig(PATIENT)
 
 // A keeper that sends nothing, one that is told to end in the midst of its work, and one that settles what it can and ends.
 
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
-let cache: string
-const keepers: KeeperProcess[] = []
 
 beforeAll(async () => {
-  ;[chain, folders, cache] = await Promise.all([
-    startChain(),
-    createFolders(),
-    mkdtemp(join(tmpdir(), 'keeper-cache-')),
-  ])
-  await fund(chain)
-})
-afterAll(async () => {
-  for (const keeper of keepers) {
-    keeper.signal('SIGKILL')
-    await keeper.ended
-  }
-  await chain?.stop()
-  await folders?.remove()
-  await rm(cache, { recursive: true, force: true })
+  chain = await stage.chain()
 })
 
 test('dry it sends nothing, stopped in the midst it loses nothing, once it settles all and ends', async () => {
-  const dataDir = await folders.create(chain)
-  const spawn = (env: Record<string, string>) => {
-    const keeper = spawnKeeper(
+  const dataDir = await stage.folder(chain)
+  const spawn = (env: Record<string, string>) =>
+    stage.spawn(
       keeperEnv(chain, dataDir, { KEEPER_LOG_LEVEL: 'debug', KEEPER_STOP_MS: '60000', ...env }),
-      cache,
     )
-    keepers.push(keeper)
-    return keeper
-  }
   const { chainId, addresses } = chain.deployment
   const sent = () => chain.publicClient.getTransactionCount({ address: chain.accounts[9]!.address })
   const { question: quick } = await askQuestion(chain, spec({ outcome: { source: 'pipeline' } }))
@@ -76,7 +50,7 @@ test('dry it sends nothing, stopped in the midst it loses nothing, once it settl
   // One that takes its time is cut off.
   const { question: slow } = await askQuestion(
     chain,
-    programmed('for (let i = 0; i < 1e7; i++); return { cost: 1 }', {
+    programmed('for (let i = 0; i < 4e6; i++); return { cost: 1 }', {
       verses: [{ name: 'only', strategy: '', trit: 0, probability: '1' }],
     }),
   )

@@ -1,20 +1,17 @@
 import { encodeFunctionData, erc20Abi, type Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import type { PartitionView } from '../../keeper/views.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
-import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
+import { type LocalChain, rawTransaction, reorg } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   PATIENT,
   programmed,
   push,
-  startTestKeeper,
   type TestKeeper,
 } from './world.ts'
 
@@ -23,27 +20,22 @@ vi.setConfig(PATIENT)
 // Worlds that begin from the very chain that the keeper follows, at the block of the push-down.
 
 const CONFIRMATIONS = 2
-let folders: Folders
+const stage = createStage()
 let chain: LocalChain
 let dataDir: string
 let keeper: TestKeeper | null = null
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
-  dataDir = await folders.create(chain)
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
+  chain = await stage.chain()
+  dataDir = await stage.folder(chain)
 })
 
 async function start(): Promise<TestKeeper> {
-  keeper ??= await startTestKeeper(chain, dataDir, {
-    KEEPER_PROVIDERS: 'quickjs,evm',
-    KEEPER_CONFIRMATIONS: `${CONFIRMATIONS}`,
-  })
+  keeper ??= await stage.keeper(
+    chain,
+    { KEEPER_PROVIDERS: 'quickjs,evm', KEEPER_CONFIRMATIONS: `${CONFIRMATIONS}` },
+    { dataDir },
+  )
   return keeper
 }
 

@@ -1,21 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import type { Hex } from 'viem'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
 import { type LocalPostgres, startPostgres } from '../helpers/postgres.ts'
 import { randomFrom } from '../helpers/random.ts'
-import { CRASH_CHILD, type KeeperProcess, spawnKeeper } from './child.ts'
+import { CRASH_CHILD, type KeeperProcess } from './child.ts'
 import { expectNothingWasted, expectOnceInJournal, expectOnceOnChain } from './once.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   keeperClient,
   keeperEnv,
   PATIENT,
@@ -36,35 +32,26 @@ const SHARED = isDeep ? { partitions: 500, kills: 60 } : { partitions: 40, kills
 const LONG = isDeep ? 3_600_000 : 600_000
 const asked = spec({ outcome: { source: 'pipeline' } })
 
-let root: string
+const stage = createStage()
 let server: LocalPostgres
 let chain: LocalChain
-let folders: Folders
 let keepers: KeeperProcess[] = []
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'keeper-postgres-'))
-  ;[server, folders] = await Promise.all([startPostgres(), createFolders()])
+  server = await startPostgres()
 })
 afterEach(async () => {
-  for (const keeper of keepers) keeper.signal('SIGKILL')
-  for (const keeper of keepers) await keeper.ended
+  await stage.kill()
   keepers = []
-  await chain?.stop()
 })
-afterAll(async () => {
-  await server?.remove()
-  await folders?.remove()
-  await rm(root, { recursive: true, force: true })
-})
+afterAll(() => server?.remove())
 
 /** Starts a chain, and gives what starts keepers on one database, each with a folder of its own. */
 async function begin(name: string) {
-  chain = await startChain()
-  await fund(chain)
+  chain = await stage.chain()
   const url = await server.create(name)
   return async () => {
-    const dataDir = await folders.create(chain)
+    const dataDir = await stage.folder(chain)
     await rm(dataPaths(dataDir).keeper, { recursive: true })
     const env = keeperEnv(chain, dataDir, {
       KEEPER_DATABASE_URL: url,
@@ -72,7 +59,7 @@ async function begin(name: string) {
       KEEPER_RECONCILE_SECONDS: '2',
     })
     const start = () => {
-      const keeper = spawnKeeper(env, join(root, 'cache'), { main: CRASH_CHILD })
+      const keeper = stage.spawn(env, { main: CRASH_CHILD })
       keepers.push(keeper)
       return keeper
     }

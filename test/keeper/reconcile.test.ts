@@ -1,5 +1,5 @@
 import type { Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { keeperReconcileVerb } from '../../cli/verbs/keeper.ts'
 import { partitionKey } from '../../keeper/jobs/key.ts'
 import type { Books } from '../../keeper/keeper.ts'
@@ -9,19 +9,16 @@ import { openFolder } from '../../keeper/store/database.ts'
 import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   PATIENT,
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
 } from './world.ts'
 
@@ -29,8 +26,8 @@ vi.setConfig(PATIENT)
 
 // What is planted out of step between chain, books and worlds is found, put right and counted.
 
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let dataDir: string
 let keeper: TestKeeper
 /** The backend below all that the keeper knows of it, and its books. */
@@ -38,23 +35,17 @@ let raw: WorldRuntimeProvider
 let books: Books
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
-  dataDir = await folders.create(chain)
+  chain = await stage.chain()
+  dataDir = await stage.folder(chain)
   keeper = await start()
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 const start = () =>
-  startTestKeeper(
+  stage.keeper(
     chain,
-    dataDir,
     {},
     {
+      dataDir,
       open: async (options) => {
         const backends = await openBackends(options)
         raw = backends.worlds[0]!

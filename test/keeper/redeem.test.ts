@@ -1,10 +1,10 @@
 import { type Address, type Hex, parseGwei } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { getBalance, setRedeemer, transfer } from '../../sdk/actions.ts'
 import { childVerse, positionId, ROOT, verseId } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { type KeeperProcess, spawnKeeper } from './child.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import type { KeeperProcess } from './child.ts'
 import {
   answersIn,
   askOracle,
@@ -15,13 +15,11 @@ import {
   pass,
   RIVAL,
 } from './oracles.ts'
+import { createStage } from './stage.ts'
 import {
   answersOf,
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   KEEPER,
   keeperClient,
@@ -41,8 +39,8 @@ const OWNER = 3
 const POOR = 4
 const STRANGER = 5
 const UNIT = 10n ** 18n
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let dataDir: string
 let keeper: KeeperProcess
 
@@ -52,26 +50,19 @@ const env = () =>
     KEEPER_STAKES: `${chain.deployment.addresses.token}:1000`,
     KEEPER_REDEEM_PRICES: `${chain.deployment.addresses.token}:0.001`,
   })
-const start = () => spawnKeeper(env(), `${dataDir}-cache`)
+const start = () => stage.spawn(env())
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain({ withOracles: true }), createFolders()])
-  await fund(chain)
+  chain = await stage.chain({ withOracles: true })
   await fundAccount(chain, KEEPER, 1_000n)
   await bankroll(chain, RIVAL, 1_000n)
-  dataDir = await folders.create(chain)
+  dataDir = await stage.folder(chain)
   const { multiverse } = chain.deployment.addresses
   const redeemer = chain.accounts[KEEPER]!.address
   for (const index of [OWNER, POOR])
     await setRedeemer(chain.wallet(index), { multiverse, redeemer, allowed: true })
   keeper = start()
   await keeper.says('keeper.ready')
-})
-afterAll(async () => {
-  keeper?.signal('SIGTERM')
-  await keeper?.ended
-  await chain?.stop()
-  await folders?.remove()
 })
 
 const addressOf = (index: number): Address => chain.accounts[index]!.address

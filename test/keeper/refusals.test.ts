@@ -1,51 +1,30 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generatePrivateKey } from 'viem/accounts'
 import { zeroHash } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
-import { type KeeperProcess, spawnKeeper } from './child.ts'
-import { createFolders, type Folders, keeperEnv, PATIENT } from './world.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
+import { keeperEnv, PATIENT } from './world.ts'
 
 vi.setConfig(PATIENT)
 
 // What a keeper does not start with: each is refused by name, with an exit code of its own. Real processes, one chain.
 
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
-let cache: string
-const keepers: KeeperProcess[] = []
 
 beforeAll(async () => {
-  ;[chain, folders, cache] = await Promise.all([
-    startChain(),
-    createFolders(),
-    mkdtemp(join(tmpdir(), 'keeper-cache-')),
-  ])
+  chain = await stage.chain()
 })
-afterAll(async () => {
-  for (const keeper of keepers) {
-    keeper.signal('SIGKILL')
-    await keeper.ended
-  }
-  await chain?.stop()
-  await folders?.remove()
-  await rm(cache, { recursive: true, force: true })
-})
-
-function spawn(env: Record<string, string>): KeeperProcess {
-  const keeper = spawnKeeper(env, cache)
-  keepers.push(keeper)
-  return keeper
-}
+afterEach(stage.kill)
 
 /** A data folder whose deployment is the chain's but for some changes. */
 const folder = (changes: Partial<LocalChain['deployment']> = {}) =>
-  folders.create({ deployment: { ...chain.deployment, ...changes } })
+  stage.folder({ deployment: { ...chain.deployment, ...changes } })
 
 async function withTables(statement: string): Promise<string> {
   const dataDir = await folder()
@@ -66,7 +45,7 @@ const REFUSALS: [
     'a folder without a deployment',
     2,
     'error NO_DEPLOYMENT: ',
-    async () => keeperEnv(chain, join(cache, 'nowhere')),
+    async () => keeperEnv(chain, join(await folder(), 'nowhere')),
   ],
   [
     'an unknown chain',
@@ -111,7 +90,7 @@ const REFUSALS: [
 ]
 
 test.each(REFUSALS)('refuses %s with %i', async (_, exit, says, env) => {
-  const keeper = spawn(await env())
+  const keeper = stage.spawn(await env())
   expect(await keeper.ended).toBe(exit)
   expect(keeper.errors).toHaveLength(1)
   expect(keeper.errors[0]).toContain(says)
@@ -119,7 +98,7 @@ test.each(REFUSALS)('refuses %s with %i', async (_, exit, says, env) => {
 
 test('says of every bad setting its key, its value and what is allowed', async () => {
   const env = { MULTIVERSE_RPC_URL: 'chain', KEEPER_PORT: 'any', KEEPER_STOP_MS: '1' }
-  const keeper = spawn(env)
+  const keeper = stage.spawn(env)
   expect(await keeper.ended).toBe(2)
   expect(keeper.errors).toHaveLength(1)
   expect(keeper.errors[0]).toMatch(/^error CONFIG_INVALID: /)
@@ -135,12 +114,12 @@ test('says of every bad setting its key, its value and what is allowed', async (
 
 test('refuses a port in use with 4, a folder in use with 1, and the folder of another deployment with 14', async () => {
   const here = await folder()
-  const first = spawn(keeperEnv(chain, here))
+  const first = stage.spawn(keeperEnv(chain, here))
   await first.says('keeper.ready')
   const port = await first.port()
   const [onPort, inFolder] = [
-    spawn(keeperEnv(chain, await folder(), { KEEPER_PORT: `${port}` })),
-    spawn(keeperEnv(chain, here)),
+    stage.spawn(keeperEnv(chain, await folder(), { KEEPER_PORT: `${port}` })),
+    stage.spawn(keeperEnv(chain, here)),
   ]
   expect(await onPort.ended).toBe(4)
   expect(onPort.errors.at(-1)).toContain(`error PORT_IN_USE: port ${port}`)
@@ -153,7 +132,7 @@ test('refuses a port in use with 4, a folder in use with 1, and the folder of an
   const { hash: startBlockHash } = await chain.publicClient.getBlock({ blockNumber: 2n })
   const again = { ...chain.deployment, startBlock: 2, startBlockHash }
   await writeFile(dataPaths(here).deployment, JSON.stringify(again))
-  const mistaken = spawn(keeperEnv(chain, here))
+  const mistaken = stage.spawn(keeperEnv(chain, here))
   expect(await mistaken.ended).toBe(14)
   expect(mistaken.errors.at(-1)).toContain('error OTHER_DEPLOYMENT: ')
 })

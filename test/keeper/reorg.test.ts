@@ -1,43 +1,40 @@
 import type { Hex } from 'viem'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, rawTransaction, reorg, startChain } from '../helpers/chain.ts'
+import { beforeAll, expect, test, vi } from 'vitest'
+import { childVerse, ROOT } from '../../sdk/ids.ts'
+import { type LocalChain, rawTransaction, reorg } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   answersOf,
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   PATIENT,
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
 } from './world.ts'
 
 vi.setConfig(PATIENT)
 
-// Blocks that were followed are taken back; others come, or none.
+// Blocks that were followed are taken back; others come, or none. One chain, and one keeper at a time, on one folder.
 
-let folders: Folders
+const stage = createStage()
 let chain: LocalChain
+let dataDir: string
 let keeper: TestKeeper
-beforeAll(async () => {
-  folders = await createFolders()
-})
-afterEach(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-})
-afterAll(() => folders?.remove())
 
-async function begin(env: Record<string, string> = {}, args: string[] = []): Promise<void> {
-  chain = await startChain({ args })
-  await fund(chain)
-  keeper = await startTestKeeper(chain, await folders.create(chain), env)
+beforeAll(async () => {
+  // An epoch of one slot: final is what is two blocks below the head.
+  chain = await stage.chain({ args: ['--slots-in-an-epoch', '1'] })
+  dataDir = await stage.folder(chain)
+  keeper = await stage.keeper(chain, {}, { dataDir })
+})
+
+/** Starts the keeper again with other settings. */
+async function restart(env: Record<string, string>): Promise<void> {
+  await keeper.stop()
+  keeper = await stage.keeper(chain, env, { dataDir })
 }
 
 const head = async () => Number(await chain.publicClient.getBlockNumber())
@@ -51,18 +48,20 @@ async function followed(): Promise<void> {
   })
 }
 
-const liveWorlds = async () => {
+/** How many worlds live of a question's verses. */
+async function liveWorlds(question: Hex): Promise<number> {
+  const verses = [0, 1, 2].map((outcome) => childVerse(ROOT, question, outcome))
   const { body } = await keeper.call('GET', '/worlds')
-  return (body as { worlds: unknown[] }).worlds.length
+  const { worlds } = body as { worlds: { verseId: Hex }[] }
+  return worlds.filter(({ verseId }) => verses.includes(verseId)).length
 }
 
 test('lets go of a partition whose push-down was taken back, and begins anew when it comes again', async () => {
-  await begin()
   const { question } = await askQuestion(chain, spec())
   const before = await head()
   await push(chain, question)
   const first = await keeper.until(ROOT, question, isState('reported'))
-  expect(await liveWorlds()).toBe(3)
+  expect(await liveWorlds(question)).toBe(3)
 
   await reorg(chain, (await head()) - before)
   await eventually('no partition', async () => {
@@ -70,7 +69,7 @@ test('lets go of a partition whose push-down was taken back, and begins anew whe
     return { value, isReached: value === null }
   })
   await eventually('no worlds', async () => {
-    const value = await liveWorlds()
+    const value = await liveWorlds(question)
     return { value, isReached: value === 0 }
   })
   const journal = await keeper.journal()
@@ -86,7 +85,6 @@ test('lets go of a partition whose push-down was taken back, and begins anew whe
 })
 
 test('keeps what came again in another block, and reports it again', async () => {
-  await begin()
   const { question } = await askQuestion(chain, spec())
   const before = await head()
   const { hash } = await push(chain, question)
@@ -109,6 +107,7 @@ test('keeps what came again in another block, and reports it again', async () =>
     const value = (await keeper.journal())
       .map(({ event }) => event)
       .filter((event) => event.kind === 'partition.reported')
+      .filter((event) => event.question === question)
       .map(({ blockNumber }) => blockNumber)
     return { value, isReached: value.at(-1) === Number(report!.blockNumber) }
   })
@@ -117,14 +116,13 @@ test('keeps what came again in another block, and reports it again', async () =>
 })
 
 test('posts an answer again whose block was taken back, and keeps the same world', async () => {
-  await begin()
   const { question } = await askQuestion(chain, spec())
   await push(chain, question)
   await keeper.until(ROOT, question, isState('reported'))
   const before = await head()
   await keeper.answer(question, 'chaos')
   await keeper.until(ROOT, question, isState('resolved'))
-  expect(await liveWorlds()).toBe(1)
+  expect(await liveWorlds(question)).toBe(1)
   await reorg(chain, (await head()) - before)
   await eventually('the answer on the chain again', async () => {
     const value = await answersOf(chain, question)
@@ -132,12 +130,39 @@ test('posts an answer again whose block was taken back, and keeps the same world
   })
   await followed()
   await keeper.until(ROOT, question, isState('resolved'))
-  expect(await liveWorlds()).toBe(1)
+  expect(await liveWorlds(question)).toBe(1)
   expect(await reportsOf(chain, question)).toHaveLength(1)
 })
 
+test('reads everything again when more was taken back than it remembers', async () => {
+  const { question } = await askQuestion(chain, spec())
+  const { hash } = await push(chain, question)
+  const raw = await rawTransaction(chain, hash)
+  await keeper.until(ROOT, question, isState('reported'))
+  const { question: gone } = await askQuestion(chain, spec())
+  await push(chain, gone)
+  await keeper.until(ROOT, gone, isState('reported'))
+  await chain.testClient.mine({ blocks: 200 })
+  await followed()
+  const depth =
+    (await head()) -
+    Number((await chain.publicClient.getTransactionReceipt({ hash })).blockNumber) +
+    1
+  await reorg(chain, depth, [[raw, 0]])
+  await eventually('the other partition gone', async () => {
+    const value = await keeper.partition(ROOT, gone)
+    return { value, isReached: value === null }
+  })
+  await keeper.until(ROOT, question, isState('reported'))
+  await eventually('the report on the chain again', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  expect(keeper.fatal).toEqual([])
+})
+
 test('posts nothing before its confirmations, so that what is taken back in time costs nothing', async () => {
-  await begin({ KEEPER_CONFIRMATIONS: '3' })
+  await restart({ KEEPER_CONFIRMATIONS: '3' })
   const { question } = await askQuestion(chain, spec({ outcome: { source: 'pipeline' } }))
   await chain.testClient.mine({ blocks: 3 })
   const before = await head()
@@ -174,8 +199,7 @@ test('posts nothing before its confirmations, so that what is taken back in time
 })
 
 test('posts nothing about blocks that the chain itself does not call final yet', async () => {
-  // An epoch of one slot: final is what is two blocks below the head.
-  await begin({ KEEPER_FINALITY: 'finalized' }, ['--slots-in-an-epoch', '1'])
+  await restart({ KEEPER_FINALITY: 'finalized' })
   const { question } = await askQuestion(chain, spec())
   await push(chain, question)
   await eventually('worlds', async () => {
@@ -193,32 +217,4 @@ test('posts nothing about blocks that the chain itself does not call final yet',
   expect(await keeper.partition(ROOT, question)).toMatchObject({ state: 'running' })
   await chain.testClient.mine({ blocks: 2 })
   await keeper.until(ROOT, question, isState('reported'))
-})
-
-test('reads everything again when more was taken back than it remembers', async () => {
-  await begin()
-  const { question } = await askQuestion(chain, spec())
-  const { hash } = await push(chain, question)
-  const raw = await rawTransaction(chain, hash)
-  await keeper.until(ROOT, question, isState('reported'))
-  const { question: gone } = await askQuestion(chain, spec())
-  await push(chain, gone)
-  await keeper.until(ROOT, gone, isState('reported'))
-  await chain.testClient.mine({ blocks: 200 })
-  await followed()
-  const depth =
-    (await head()) -
-    Number((await chain.publicClient.getTransactionReceipt({ hash })).blockNumber) +
-    1
-  await reorg(chain, depth, [[raw, 0]])
-  await eventually('the other partition gone', async () => {
-    const value = await keeper.partition(ROOT, gone)
-    return { value, isReached: value === null }
-  })
-  await keeper.until(ROOT, question, isState('reported'))
-  await eventually('the report on the chain again', async () => {
-    const value = await reportsOf(chain, question)
-    return { value: value.length, isReached: value.length === 1 }
-  })
-  expect(keeper.fatal).toEqual([])
 })

@@ -1,49 +1,32 @@
 import type { Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
 import { answersIn, askOracle, bankroll, gameTerms, pass, rests, untilDuty } from './oracles.ts'
-import {
-  answersOf,
-  createFolders,
-  eventually,
-  type Folders,
-  fund,
-  isState,
-  KEEPER,
-  PATIENT,
-  push,
-  startTestKeeper,
-  type TestKeeper,
-} from './world.ts'
+import { createStage } from './stage.ts'
+import { answersOf, eventually, isState, KEEPER, PATIENT, push, type TestKeeper } from './world.ts'
 
 vi.setConfig(PATIENT)
 
 // Two keepers that share nothing but the chain.
 
 const OTHER = 7
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 const keepers = new Map<number, TestKeeper>()
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain({ withOracles: true }), createFolders()])
-  await fund(chain)
+  chain = await stage.chain({ withOracles: true })
   for (const account of [KEEPER, OTHER]) {
     await bankroll(chain, account, 10n ** 6n)
-    const keeper = await startTestKeeper(chain, await folders.create(chain), {
+    const keeper = await stage.keeper(chain, {
       KEEPER_PRIVATE_KEY: chain.privateKey(account),
       KEEPER_DUTIES: 'settle,expire,propose',
       KEEPER_STAKES: `${chain.deployment.addresses.token}:1000`,
     })
     keepers.set(account, keeper)
   }
-})
-afterAll(async () => {
-  for (const keeper of keepers.values()) await keeper.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 /** Who reported a question's partition, in the order of the chain. */

@@ -1,22 +1,19 @@
 import { encodeFunctionData, type Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { multiverseAbi } from '../../sdk/abi.ts'
 import { pullUp } from '../../sdk/actions.ts'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import {
   askQuestion,
-  createFolders,
   eventually,
-  type Folders,
-  fund,
   isState,
   KEEPER,
   PATIENT,
   push,
   reportsOf,
   spec,
-  startTestKeeper,
   type TestKeeper,
   USER,
 } from './world.ts'
@@ -27,27 +24,21 @@ vi.setConfig(PATIENT)
 
 const CONFIRMATIONS = 2
 const STRANGER = 5
+const stage = createStage()
 let chain: LocalChain
-let folders: Folders
 let keeper: TestKeeper
 /** Asked by a stranger as the oracle, and named by its id. */
 let named: Hex
 
 beforeAll(async () => {
-  ;[chain, folders] = await Promise.all([startChain(), createFolders()])
-  await fund(chain)
+  chain = await stage.chain()
   named = (await askOf(STRANGER)).question
-  keeper = await startTestKeeper(chain, await folders.create(chain), {
+  keeper = await stage.keeper(chain, {
     KEEPER_CONFIRMATIONS: `${CONFIRMATIONS}`,
     KEEPER_ORACLES: chain.accounts[KEEPER]!.address,
     KEEPER_QUESTIONS: named,
     KEEPER_TOKENS: `${chain.deployment.addresses.token}=100`,
   })
-})
-afterAll(async () => {
-  await keeper?.stop()
-  await chain?.stop()
-  await folders?.remove()
 })
 
 const askOf = (oracle: number) =>

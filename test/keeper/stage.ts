@@ -10,7 +10,7 @@ export type Stage = {
   chain: (options?: ChainOptions) => Promise<LocalChain>
   /** Makes a data folder for a deployment, with empty books. */
   folder: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
-  /** Starts a keeper in this process, on a folder of its own unless one is named. */
+  /** Starts a keeper in this process, on a folder of its own unless one is named. Its stop is idempotent. */
   keeper: (
     chain: LocalChain,
     env?: Record<string, string>,
@@ -24,7 +24,7 @@ export type Stage = {
 
 export function createStage(): Stage {
   const chains: LocalChain[] = []
-  const keepers: TestKeeper[] = []
+  const keepers = new Set<TestKeeper['stop']>()
   const processes: KeeperProcess[] = []
   let folders: Promise<Folders> | null = null
 
@@ -40,7 +40,7 @@ export function createStage(): Stage {
 
   afterAll(async () => {
     await kill()
-    for (const keeper of keepers) await keeper.stop()
+    for (const stop of keepers) await stop()
     for (const chain of chains) await chain.stop()
     await (await folders)?.remove()
   })
@@ -56,8 +56,11 @@ export function createStage(): Stage {
     },
     async keeper(chain, env, { dataDir, ...options } = {}) {
       const keeper = await startTestKeeper(chain, dataDir ?? (await folder(chain)), env, options)
-      keepers.push(keeper)
-      return keeper
+      const stop = async () => {
+        if (keepers.delete(stop)) await keeper.stop()
+      }
+      keepers.add(stop)
+      return { ...keeper, stop }
     },
     spawn(env, options) {
       const keeper = spawnKeeper(env, compiledCode(), options)

@@ -23,8 +23,9 @@ export const SNAPSHOT_POINTS = ['acted verse-snapshot', 'recorded verse-snapshot
 export const ANSWER_POINTS = ['acted answered', 'recorded answered']
 
 /** Around a transaction of either kind: signed and not sent; in a block and not written down; written down and no more. */
-export const TX_POINTS = ['report', 'answer'].flatMap((kind) =>
-  ['signed', 'sent', 'settled'].map((moment) => ({ point: `${moment} ${kind}`, kind })),
+export type TxPoint = `${'signed' | 'sent' | 'settled'} ${'report' | 'answer'}`
+export const TX_POINTS: readonly TxPoint[] = (['report', 'answer'] as const).flatMap((kind) =>
+  (['signed', 'sent', 'settled'] as const).map((moment): TxPoint => `${moment} ${kind}`),
 )
 
 /** The push-down is in the books, and nobody has begun with it. */
