@@ -206,11 +206,13 @@ test(
       for (const places of life) turns.push(await askAll(places, parent))
       const all = turns.flat()
       const holds = all.map(({ hold }) => hold)
-      begun.push(...all.map(({ partition }) => partition))
-      await pushAll(turns[0]!)
       const dying = start(holds)
-      for (const [index, turn] of turns.slice(1).entries()) {
-        await allReached(dying, turns[index]!)
+      // What an earlier life left would share transactions with what is stopped in this one.
+      for (const { path, question } of begun)
+        await resolvedEnd(client, verseId(path), question, 120_000)
+      begun.push(...all.map(({ partition }) => partition))
+      for (const [index, turn] of turns.entries()) {
+        if (index > 0) await allReached(dying, turns[index - 1]!)
         await pushAll(turn)
       }
       const end = await dying.ended
