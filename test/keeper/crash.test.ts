@@ -148,11 +148,11 @@ const followed: Place = { point: FOLLOWED, kind: 'plain', of: 'question' }
 /**
  * What is stopped at in each life of the keeper, and what after that. Partitions do not wait for each other, so that one end can
  * find each at another place. They do wait for a transaction that they are in together: what is stopped at one is begun
- * when the others are where they should be. Only two answers are seen to at a time; a transaction that is signed would be
- * seen to after a while, and nothing is followed after what is stopped there: so these come last.
+ * when the others are where they should be. Only two answers are seen to at a time, and merging waits for one; a transaction
+ * that is signed would be seen to after a while, and nothing is followed after what is stopped there: these come last.
  */
 const together: Place[][][] = [
-  [[...steps, ...snapshots, ...answers], [tx('sent report')], [tx('signed report')]],
+  [[...steps, ...snapshots], answers, [tx('sent report')], [tx('signed report')]],
   [[tx('sent answer')], [tx('settled report')], [tx('signed answer')]],
   [[tx('settled answer')], [followed]],
 ]
