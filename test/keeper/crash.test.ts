@@ -114,7 +114,7 @@ async function expectSameEnds(
   begun: readonly Begun[],
   calm: readonly Begun[],
 ): Promise<void> {
-  const end = ({ path, question }: Begun) => resolvedEnd(client, verseId(path), question, 120_000)
+  const end = ({ path, question }: Begun) => resolvedEnd(client, verseId(path), question, 300_000)
   const expected: Partial<Record<Kind, PartitionView>> = {}
   for (const each of calm) expected[each.kind] = await end(each)
   for (const each of begun)
@@ -209,7 +209,7 @@ test(
       const dying = start(holds)
       // What an earlier life left would share transactions with what is stopped in this one.
       for (const { path, question } of begun)
-        await resolvedEnd(client, verseId(path), question, 120_000)
+        await resolvedEnd(client, verseId(path), question, 300_000)
       begun.push(...all.map(({ partition }) => partition))
       for (const [index, turn] of turns.entries()) {
         if (index > 0) await allReached(dying, turns[index - 1]!)

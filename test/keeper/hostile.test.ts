@@ -88,7 +88,7 @@ test('bears an endpoint that is everything an endpoint must not be, one after th
     })
     proxy.heal()
   }
-  for (const question of questions) await resolvedEnd(client, ROOT, question, 120_000)
+  for (const question of questions) await resolvedEnd(client, ROOT, question)
   await expectOnceOnChain(chain, questions)
   await expectNothingWasted(chain)
   expectOnceInJournal(await readJournal(await keeper.port()), questions)

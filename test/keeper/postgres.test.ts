@@ -142,7 +142,7 @@ test('waits for its server, and goes on where it was', async () => {
     return { value: status, isReached: status === 503 }
   })
   await server.start()
-  for (const question of [under, during]) await resolvedEnd(client, ROOT, question, 120_000)
+  for (const question of [under, during]) await resolvedEnd(client, ROOT, question)
   await expectOnceOnChain(chain, [before, under, during])
   await expectNothingWasted(chain)
   expect(await reportsOf(chain, during)).toHaveLength(1)

@@ -195,7 +195,7 @@ export async function readJournal(port: number): Promise<JournalEntry[]> {
 export async function eventually<T>(
   what: string,
   look: () => Promise<{ value: T; isReached: boolean }>,
-  timeoutMs = 60_000,
+  timeoutMs = 120_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs
   // Soon at first; whoever is waited for long is not kept from its work by the asking.
