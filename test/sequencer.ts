@@ -14,6 +14,7 @@ const LONGEST = [
 /** Begins with the longest files; the others come in vitest's own order, by what they took before or by their size. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- it is the sequencer's own
     const sorted = await super.sort(files)
     const isLong = ({ moduleId }: TestSpecification) =>
       LONGEST.some((name) => moduleId.endsWith(name))
