@@ -10,6 +10,7 @@ import { createJobViews, type JobState, type JobView } from './store/jobs.ts'
 import { createPartitionStore, type PartitionStore } from './store/partitions.ts'
 import { createQueue, type Queue } from './store/queue.ts'
 import { createRedemptionStore, type RedemptionStore } from './store/redemptions.ts'
+import { countDoubled } from './store/rivals.ts'
 import { createTxStore, type TxListing, type TxState, type TxStore } from './store/txs.ts'
 import { errorFields } from './log.ts'
 
@@ -25,6 +26,8 @@ export type BooksStatus = Identity & {
   jobs: (Count & { queue: string })[]
   /** Dead letters. */
   dead: number
+  /** Partitions that it branched worlds for and another keeper reported too. */
+  doubled: number
   /** What providers spent this UTC day, core-seconds. */
   spentToday: number
 }
@@ -95,6 +98,7 @@ export function createBooks(db: Database, identity: Identity, stores: Stores, lo
       duties: await duties.counts(),
       jobs: await queue.counts(),
       dead: await failures.dead(),
+      doubled: await countDoubled(db),
       spentToday: await spentToday(db),
     }),
   }

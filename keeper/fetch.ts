@@ -3,6 +3,7 @@ import { get as httpGet, type IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
+import { rateLimited } from '../sdk/retryAfter.ts'
 
 /** Bounds of one fetch. */
 export type FetchLimits = {
@@ -32,7 +33,7 @@ const MAX_REDIRECTS = 5
  * Fetches a document from a URL that a stranger chose. The address is checked after the name was resolved, for each
  * redirect anew, and the connection is made to the address that was checked.
  * @throws SPEC_PRIVATE_ADDRESS, SPEC_TOO_LARGE, SPEC_URL_INVALID, SPEC_UNREACHABLE (retryable), or with SOURCE_ when that is
- * what is fetched
+ * what is fetched; RATE_LIMITED (retryable)
  */
 export async function fetchGuarded(url: string, limits: FetchLimits): Promise<string> {
   const signal = AbortSignal.timeout(limits.timeoutMs)
@@ -44,6 +45,10 @@ export async function fetchGuarded(url: string, limits: FetchLimits): Promise<st
       response.destroy()
       target = parseUrl(URL.parse(headers.location, target.href)?.href ?? headers.location, limits)
       continue
+    }
+    if (statusCode === 429) {
+      response.destroy()
+      throw rateLimited(shown(target.href), headers['retry-after'])
     }
     if (statusCode !== 200) {
       response.destroy()

@@ -40,6 +40,7 @@ import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
 import type { PartitionStore } from './store/partitions.ts'
 import { createDiscrepancies } from './store/reconcile.ts'
+import { countDoubled, rivalListener } from './store/rivals.ts'
 import { createSpecStore } from './store/specs.ts'
 import type { TxStore } from './store/txs.ts'
 import { runtimeApp } from './runtime/http.ts'
@@ -159,11 +160,13 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
 
     const { multiverse } = addresses
     const { duties, redemptions } = stores
+    const rivals = rivalListener({ chainId, multiverse })
     const flows = createFlowStore(db, { chainId, multiverse, confirmations })
     const listener: ChainListener = async (tx, change) => [
       ...(await flows.listener(tx, change)),
       ...(await duties.listener(tx, change)),
       ...(await redemptions.listener(tx, change)),
+      ...(await rivals(tx, change)),
     ]
     const through = options.through ?? ((books: Books) => books)
     const { chain, partitions, answers, txs } = through({
@@ -205,6 +208,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         return newest === null ? null : Math.max(0, newest - (chain.view().head?.number ?? 0))
       },
       deadLetters: () => stores.failures.dead(),
+      doubled: () => countDoubled(db),
       transactions: () => txs.counts(),
       account: () => sender.conditions(),
     })

@@ -34,6 +34,8 @@ export type MetricSources = {
   /** Null before the endpoint has said anything. */
   lag(): number | null
   deadLetters(): Promise<number>
+  /** Partitions that another keeper reported too. */
+  doubled(): Promise<number>
   transactions(): Promise<{ state: string; count: number }[]>
   /** What keeps transactions waiting, and the account's balance in wei. */
   account(): { waiting: object; balance: bigint | null }
@@ -129,6 +131,9 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   gauge('keeper_dead_letters', 'Jobs that were given up on.', [], async (all) => {
     all.set(await sources.deadLetters())
+  })
+  gauge('keeper_doubled_partitions', 'Branched here, reported by another too.', [], async (all) => {
+    all.set(await sources.doubled())
   })
   gauge('keeper_live_worlds', 'Worlds that live in this process.', [], (all) => {
     all.set(sources.liveWorlds())

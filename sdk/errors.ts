@@ -7,15 +7,18 @@ export class MultiverseError extends Error {
   readonly code: string
   /** Whether the same call may succeed later without anything being changed. */
   readonly isRetryable: boolean
+  /** Milliseconds before which it is not to be tried again, where somebody said so; else null. */
+  readonly retryAfterMs: number | null
 
   constructor(
     code: string,
     message: string,
-    options: { cause?: unknown; isRetryable?: boolean } = {},
+    options: { cause?: unknown; isRetryable?: boolean; retryAfterMs?: number } = {},
   ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause })
     this.code = code
     this.isRetryable = options.isRetryable ?? false
+    this.retryAfterMs = options.retryAfterMs ?? null
   }
 }
 

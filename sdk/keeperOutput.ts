@@ -19,6 +19,8 @@ const books = {
   jobs: z.array(z.strictObject({ queue: z.string(), state: z.string(), count })),
   /** Dead letters: jobs that were given up on. */
   dead: count,
+  /** Partitions that this keeper branched worlds for and another one reported too. */
+  doubled: count,
   /** What providers spent this UTC day, core-seconds. */
   spentToday: z.number().nonnegative(),
 }

@@ -24,6 +24,7 @@ describe('docs/operations.md', () => {
       liveWorlds: () => 0,
       lag: () => null,
       deadLetters: async () => 0,
+      doubled: async () => 0,
       transactions: async () => [],
       account: () => ({ waiting: {}, balance: null }),
     })

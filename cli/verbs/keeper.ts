@@ -51,6 +51,7 @@ export async function keeperStatusVerb(
         counted(open.map(({ queue, state, count }) => ({ state: `${queue} ${state}`, count }))),
       ],
       ['dead letters', `${status.dead}`],
+      ['branched by another too', `${status.doubled}`],
       ['transactions', counted(status.transactions)],
       ['duties', counted(status.duties)],
       ['spent today', perDay === null ? spent : `${spent} of ${perDay}`],

@@ -82,7 +82,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     throw new MultiverseError(
       'RPC_FAILED',
       `${inUse.name} asks to be left alone for ${Math.ceil(waitMs / 1_000)} s`,
-      { isRetryable: true },
+      { isRetryable: true, retryAfterMs: waitMs },
     )
   }
 

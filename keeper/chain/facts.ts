@@ -18,6 +18,8 @@ export type Fact = { at: { block: number; hash: Hex; tx: Hex; index: number } } 
   | { kind: 'pulled'; parent: Hex; question: Hex; token: Address; amount: bigint }
   | { kind: 'resolved'; question: Hex; outcome: number; isExpired: boolean }
   | { kind: 'reported'; parent: Hex; question: Hex }
+  /** Another keeper reported. */
+  | { kind: 'rivalled'; parent: Hex; question: Hex; keeper: Address }
   /** An owner named the keeper as a redeemer, or no longer does. */
   | { kind: 'redeemer'; owner: Address; isAllowed: boolean }
   /** Somebody moved in a question's optimistic game. */
@@ -32,7 +34,7 @@ export type FactSources = {
   keeper: Address
 }
 
-/** The facts in a block's logs, in order. Other contracts' logs and other keepers' reports are left out. */
+/** The facts in a block's logs, in order. Other contracts' logs are left out. */
 export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
   const of = (address: Address) => logs.filter((log) => isAddressEqual(log.address, address))
   const facts: Fact[] = []
@@ -62,8 +64,10 @@ export function readFacts(logs: readonly Log[], sources: FactSources): Fact[] {
   for (const log of worldsLogs(of(sources.worlds))) {
     if (log.eventName !== 'PartitionReported') continue
     const { keeper, parent, question } = log.args
-    if (!isAddressEqual(keeper, sources.keeper)) continue
-    facts.push({ kind: 'reported', at: place(log), parent, question })
+    const at = place(log)
+    if (isAddressEqual(keeper, sources.keeper))
+      facts.push({ kind: 'reported', at, parent, question })
+    else facts.push({ kind: 'rivalled', at, parent, question, keeper })
   }
   if (sources.game !== undefined)
     for (const log of gameLogs(of(sources.game)))

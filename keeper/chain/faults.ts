@@ -1,5 +1,6 @@
 import { BaseError, HttpRequestError, RpcError, RpcRequestError, TimeoutError } from 'viem'
 import { oneLine } from '../../sdk/errors.ts'
+import { retryAfterMs } from '../../sdk/retryAfter.ts'
 
 /**
  * Whose fault a failed request is. `call`: its own, and any endpoint would say the same. `down`: the endpoint's. `limit`: too
@@ -30,7 +31,8 @@ const TOO_MUCH =
 export function faultOf(method: string, error: unknown): Fault {
   const http = find(error, HttpRequestError)
   if (http) {
-    if (http.status === 429) return { kind: 'limit', retryAfterMs: retryAfterMs(http.headers) }
+    if (http.status === 429)
+      return { kind: 'limit', retryAfterMs: retryAfterMs(http.headers?.get('retry-after')) }
     return { kind: http.status === 413 ? 'call' : 'down' }
   }
   const said = find(error, RpcRequestError) ?? find(error, RpcError)
@@ -71,12 +73,4 @@ function find<T extends BaseError>(
 
 function detailsOf(error: unknown): string {
   return error instanceof BaseError ? error.details : oneLine(error)
-}
-
-/** Retry-After, in seconds or as a date. */
-function retryAfterMs(headers: Headers | undefined): number | null {
-  const text = headers?.get('retry-after')
-  if (!text) return null
-  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now()
-  return Number.isNaN(ms) ? null : Math.max(0, ms)
 }

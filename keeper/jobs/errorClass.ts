@@ -57,13 +57,29 @@ export function classOf(error: unknown): ErrorClass {
 /** What becomes of work that failed. */
 export type Verdict = { kind: 'again'; afterMs: number } | { kind: 'dead' }
 
+/** Nobody is waited for longer because it says so: anybody can name a server that does. */
+const MAX_ASKED_MS = 3_600_000
+
 /**
  * Decides what becomes of work that has failed `count` times in a row, from 1. The wait is drawn from the upper half of its
  * bound, so that what failed together does not come again together. `random` is in [0, 1).
+ * @param askedMs what whoever refused it asked to wait: it never comes again sooner, and up to a tenth of that later
  */
-export function nextTry(of: ErrorClass, count: number, random: number): Verdict {
+export function nextTry(
+  of: ErrorClass,
+  count: number,
+  random: number,
+  askedMs: number | null = null,
+): Verdict {
   const { attempts, firstMs, maxMs } = RETRIES[of]
   if (count >= attempts) return { kind: 'dead' }
   const bound = Math.min(maxMs, firstMs * 2 ** Math.min(count - 1, 30))
-  return { kind: 'again', afterMs: Math.round((bound * (1 + random)) / 2) }
+  const ownMs = (bound * (1 + random)) / 2
+  const leastMs = Math.min(askedMs ?? 0, MAX_ASKED_MS) * (1 + random / 10)
+  return { kind: 'again', afterMs: Math.ceil(Math.max(ownMs, leastMs)) }
+}
+
+/** How long an error asks not to be tried again; null when it says nothing of it. */
+export function askedMsOf(error: unknown): number | null {
+  return isMultiverseError(error) ? (error.retryAfterMs ?? null) : null
 }

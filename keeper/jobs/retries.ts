@@ -3,7 +3,7 @@ import { errorFields, type Log } from '../log.ts'
 import type { Database } from '../store/database.ts'
 import type { FailureStore } from '../store/failures.ts'
 import type { JobRun, Queue, QueueName } from '../store/queue.ts'
-import { classOf, nextTry } from './errorClass.ts'
+import { askedMsOf, classOf, nextTry } from './errorClass.ts'
 import { failure } from './outcome.ts'
 
 /** The work of one queue. */
@@ -58,7 +58,7 @@ export function createRetries(options: {
         const verdict = await failures.record(
           tx,
           { queue: name, key, class: kind, failure: failure(error) },
-          (count) => nextTry(kind, count, random()),
+          (count) => nextTry(kind, count, random(), askedMsOf(error)),
         )
         if (verdict.kind === 'again') await queue.addLater(tx, name, key, verdict.afterMs)
         return { ...verdict, class: kind }

@@ -260,6 +260,15 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     `create index answers_waiting on keeper.answers (wait_block) where wait_block is not null`,
     `create index txs_block on keeper.txs (block) where block is not null`,
   ],
+  [
+    // What other keepers reported, in which block.
+    `create table keeper.rivals (
+      partition text not null,
+      keeper text not null,
+      block int not null,
+      primary key (partition, keeper)
+    )`,
+  ],
 ]
 
 /**

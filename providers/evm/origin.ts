@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
+import { rateLimited } from '../../sdk/retryAfter.ts'
 import { invalid } from '../host/errors.ts'
 import type { Origin } from '../provider.ts'
 
@@ -24,6 +25,7 @@ export function checkOrigin({ url, blockNumber, blockHash }: Origin): void {
 export async function blame(error: unknown, origin: Origin | null): Promise<unknown> {
   if (origin === null || !isMultiverseError(error) || !SUSPICIOUS.includes(error.code)) return error
   const hash = await hashOf(origin)
+  if (isMultiverseError(hash)) return hash
   if (hash === origin.blockHash) return error
   return hash === null ? failed(origin) : moved(origin, hash)
 }
@@ -40,8 +42,8 @@ export function failed({ url, blockNumber }: Origin, cause?: unknown): Multivers
   return new MultiverseError('ORIGIN_FAILED', text, { cause, isRetryable: true })
 }
 
-/** The hash of the block that has the origin's number now; null when the chain does not say. */
-async function hashOf({ url, blockNumber }: Origin): Promise<string | null> {
+/** The hash of the block that has the origin's number now; null, or RATE_LIMITED, when the chain does not say. */
+async function hashOf({ url, blockNumber }: Origin): Promise<string | null | MultiverseError> {
   const params = [`0x${blockNumber.toString(16)}`, false]
   const body = { jsonrpc: '2.0', id: 1, method: 'eth_getBlockByNumber', params }
   try {
@@ -51,6 +53,8 @@ async function hashOf({ url, blockNumber }: Origin): Promise<string | null> {
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_MS),
     })
+    if (response.status === 429)
+      return rateLimited(hostOf(url), response.headers.get('retry-after'))
     return answer.parse(await response.json()).result?.hash ?? null
   } catch {
     return null

@@ -1,5 +1,15 @@
-import { BaseError, createClient, type Hex, http, isAddress, isHex, RpcRequestError } from 'viem'
+import {
+  BaseError,
+  createClient,
+  type Hex,
+  http,
+  HttpRequestError,
+  isAddress,
+  isHex,
+  RpcRequestError,
+} from 'viem'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
+import { rateLimited } from '../../sdk/retryAfter.ts'
 import { invalid } from './errors.ts'
 import type { HostFunction } from './functions.ts'
 
@@ -13,7 +23,7 @@ const TIMEOUT_MS = 5_000
 /**
  * `host.call('chain.call', {to, data})` gives what a call of a contract comes to, in the block that the link names by its hash
  * (`blockHash`): the same whenever it is asked. A call that reverts throws CALL_REVERTED in the program; a chain that does not
- * answer, or has not got the block, ends the run with RPC_FAILED.
+ * answer, or has not got the block, ends the run with RPC_FAILED, one that wants less to be asked with RATE_LIMITED.
  * @param url the chain's; no link names it, as it may hold a secret
  */
 export function createChainCall(url: string): HostFunction {
@@ -51,6 +61,10 @@ function failed(error: unknown): MultiverseError {
     error instanceof BaseError ? error.walk((each) => each instanceof RpcRequestError) : null
   if (cause instanceof RpcRequestError && cause.code === REVERTED)
     return new MultiverseError('CALL_REVERTED', oneLine(cause.details), { cause: error })
+  const refused =
+    error instanceof BaseError ? error.walk((each) => each instanceof HttpRequestError) : null
+  if (refused instanceof HttpRequestError && refused.status === 429)
+    return rateLimited(`the chain behind ${CHAIN_CALL}`, refused.headers?.get('retry-after'))
   // The URL, which viem's message has, may hold a secret.
   const why = cause instanceof RpcRequestError ? cause.details : 'the chain does not answer'
   return new MultiverseError('RPC_FAILED', `${CHAIN_CALL}: ${oneLine(why)}`, {

@@ -67,6 +67,26 @@ test('failures of several classes in turn come to an end', () => {
   )
 })
 
+test('nobody is asked again sooner than it said, nor for ever for having said so', () => {
+  const asked = fc.integer({ min: 0, max: 10 ** 12 })
+  fc.assert(
+    fc.property(
+      anyClass,
+      fc.integer({ min: 1, max: 50 }),
+      anyRandom,
+      asked,
+      (of, count, random, ms) => {
+        const [own, told] = [nextTry(of, count, random), nextTry(of, count, random, ms)]
+        expect(told.kind).toBe(own.kind)
+        if (told.kind === 'dead' || own.kind === 'dead') return
+        expect(told.afterMs).toBeGreaterThanOrEqual(Math.max(own.afterMs, Math.min(ms, 3_600_000)))
+        expect(told.afterMs).toBeLessThanOrEqual(Math.max(own.afterMs, 3_960_000))
+      },
+    ),
+  )
+  expect(nextTry('rateLimit', 1, 0.5, 20_000)).toEqual({ kind: 'again', afterMs: 21_000 })
+})
+
 test('jitter spreads what failed together over half of the wait', () => {
   const waits = Array.from({ length: 100 }, (_, i) => nextTry('outage', 5, i / 100))
   const ms = waits.map((wait) => (wait.kind === 'again' ? wait.afterMs : 0))

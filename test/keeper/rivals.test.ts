@@ -1,5 +1,6 @@
 import type { Hex } from 'viem'
 import { beforeAll, expect, test, vi } from 'vitest'
+import { keeperStatusVerb } from '../../cli/verbs/keeper.ts'
 import { worldsAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import type { LocalChain } from '../helpers/chain.ts'
@@ -62,6 +63,19 @@ test('each reports once under its own name, one answers, the other stands down, 
   expect(first!.worlds.map(({ stateRoot }) => stateRoot)).toEqual(
     second!.worlds.map(({ stateRoot }) => stateRoot),
   )
+  // Both branched it, and both say so.
+  for (const keeper of keepers.values())
+    await eventually('a doubled partition', async () => {
+      const { body } = await keeper.call('GET', '/status')
+      const { doubled } = body as { doubled: number }
+      return { value: doubled, isReached: doubled === 1 }
+    })
+  const { json, text } = await keeperStatusVerb({ data: [...keepers.values()][0]!.dataDir })
+  expect(json.doubled).toBe(1)
+  expect(text).toMatch(/branched by another too +1/)
+  const { port } = [...keepers.values()][0]!
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  expect(metrics).toMatch(/^keeper_doubled_partitions 1$/m)
   const proposals = await answersIn(chain, question)
   expect(proposals).toHaveLength(1)
 

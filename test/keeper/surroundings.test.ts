@@ -54,9 +54,10 @@ let proxy: FaultyRpc
 let disk: PrivateDisk | null = null
 let keeper: KeeperProcess
 let client: KeeperClient
-/** Serves a spec, once it may. */
+/** Serves specs, as well as it may. When it was asked, Unix milliseconds. */
 let host: Server
-let served: string | null = null
+let hosted: { status: number; retryAfterS?: number; body: string } = { status: 500, body: '' }
+const requests: number[] = []
 const questions: Hex[] = []
 
 beforeAll(async () => {
@@ -66,7 +67,10 @@ beforeAll(async () => {
     mkdtemp(join(tmpdir(), 'keeper-surroundings-')),
   ])
   host = createServer((_, response) => {
-    response.writeHead(served === null ? 500 : 200).end(served ?? '')
+    const { status, retryAfterS, body } = hosted
+    requests.push(Date.now())
+    response.writeHead(status, retryAfterS === undefined ? {} : { 'retry-after': `${retryAfterS}` })
+    response.end(body)
   })
   host.listen(0, '127.0.0.1')
   ;[proxy] = await Promise.all([startFaultyRpc(chain.url), fund(chain)])
@@ -99,6 +103,7 @@ afterAll(async () => {
 })
 
 const clockFile = () => join(cache, 'clock')
+const hostUri = () => `http://127.0.0.1:${(host.address() as AddressInfo).port}/spec`
 const pipeline = { outcome: { source: 'pipeline' } } as const
 
 async function begin(changes: Partial<Spec> = {}): Promise<Hex> {
@@ -132,17 +137,39 @@ test('an endpoint that takes every question and answers none is given up, and us
   for (const question of [before, during]) await resolvedEnd(client, ROOT, question)
 })
 
+test('whoever asks for fewer requests is left alone for as long as it says', async () => {
+  const asked = await askQuestion(chain, spec({ ...pipeline, title: 'Limited?' }), {
+    uri: hostUri(),
+  })
+  hosted = { status: 429, retryAfterS: 7, body: '' }
+  await push(chain, asked.question)
+  questions.push(asked.question)
+  const delayed = await keeper.says('partition.delayed', ({ code }) => code === 'RATE_LIMITED')
+  expect(delayed['error']).toContain('asks for fewer requests, and to wait for 7 s')
+  expect(delayed['afterMs']).toBeGreaterThanOrEqual(7_000)
+  expect(delayed['afterMs']).toBeLessThanOrEqual(7_700)
+  hosted = { status: 200, body: asked.json }
+  requests.length = 0
+  const toldAt = Date.parse(delayed['time'] as string)
+  await resolvedEnd(client, ROOT, asked.question)
+  // Nobody, not even the question's duty, came any sooner.
+  expect(requests[0]! - toldAt).toBeGreaterThanOrEqual(6_900)
+  expect(keeper.lines.filter(({ code }) => code === 'RATE_LIMITED').length).toBeLessThanOrEqual(2)
+})
+
 test('the machine can set its clock back by an hour, or on by two, and nothing waits longer or less', async () => {
   // It fails, and is to come again in some seconds.
-  const uri = `http://127.0.0.1:${(host.address() as AddressInfo).port}/spec`
-  const late = await askQuestion(chain, spec({ ...pipeline, title: 'Late?' }), { uri })
+  hosted = { status: 500, body: '' }
+  const late = await askQuestion(chain, spec({ ...pipeline, title: 'Late?' }), {
+    uri: hostUri(),
+  })
   await push(chain, late.question)
   questions.push(late.question)
   await keeper.says('partition.delayed', ({ count }) => count === 3)
   await setClock(-HOUR_MS)
   const back = await keeper.says('clock.jumped')
   expect(back['byMs']).toBeLessThan(-HOUR_MS + 2_000)
-  served = late.json
+  hosted = { status: 200, body: late.json }
   await resolvedEnd(client, ROOT, late.question, 20_000)
   await resolvedEnd(client, ROOT, await begin(), 20_000)
 

@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createEvmProvider } from '../../providers/evm/provider.ts'
 import type { Origin, WorldRuntimeProvider } from '../../providers/provider.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
+import { startFaultyRpc } from '../helpers/faultyRpc.ts'
 import { canMakeDisks, makeDisk } from './disk.ts'
 import { conformance, failure } from './conformance.ts'
 import { addition, bare, COUNTER, evm, program, reverting } from './evm.ts'
@@ -442,6 +443,22 @@ describe('evm', () => {
         await expect(provider.create({ seed: 1n, origin: wrong })).rejects.toMatchObject({
           code: 'INVALID_ARGUMENT',
         })
+    })
+
+    it('passes on how long the chain asks to be left alone', async () => {
+      const proxy = await startFaultyRpc(chain.url)
+      const { id } = await provider.create({ seed: 1n, origin: { ...origin, url: proxy.url } })
+      proxy.set({ refuses: { status: 429, retryAfterS: 9 } })
+      const looks = program([
+        { kind: 'read', as: 'it', what: 'code', account: chain.deployment.addresses.multiverse },
+      ])
+      await expect(provider.execute(id, looks)).rejects.toMatchObject({
+        code: 'RATE_LIMITED',
+        isRetryable: true,
+        retryAfterMs: 9_000,
+      })
+      await provider.destroy(id)
+      await proxy.stop()
     })
 
     it('blames the chain, not the program, when the chain is gone', async () => {

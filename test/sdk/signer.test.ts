@@ -4,6 +4,7 @@ import {
   parseEther,
   type TransactionSerializableEIP1559,
   zeroAddress,
+  recoverTypedDataAddress,
 } from 'viem'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -127,3 +128,30 @@ function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return `${error.message} ${error.stack} ${JSON.stringify(error)} ${describe(error.cause)}`
 }
+
+test('asks for typed data to be signed, and believes no other signature', async () => {
+  const data = {
+    domain: { name: 'Multiverse CommitteeOracle', version: '1', chainId: 1 },
+    types: { Verdict: [{ name: 'survivors', type: 'uint256' }] },
+    primaryType: 'Verdict',
+    message: { survivors: 2n ** 200n },
+  } as const
+  const { url, calls } = await signer({})
+  const account = await remoteAccount({ url, address: addresses[0] })
+  const signature = await account.signTypedData(data)
+  expect(await recoverTypedDataAddress({ ...data, signature })).toBe(addresses[0])
+  expect(calls.at(-1)).toBe('eth_signTypedData_v4')
+
+  const deaf = await signer({ isDeaf: true })
+  const other = await remoteAccount({ url: deaf.url, address: addresses[1] })
+  await expect(other.signTypedData(data)).rejects.toMatchObject({ code: 'SIGNER_MISMATCH' })
+})
+
+test('says how long a signer asks to be left alone', async () => {
+  const { url } = await signer({ busy: { times: 1, retryAfterS: 12 } })
+  const account = await remoteAccount({ url, address: addresses[0] }).catch(
+    (error: unknown) => error,
+  )
+  expect(account).toMatchObject({ code: 'RATE_LIMITED', isRetryable: true, retryAfterMs: 12_000 })
+  await remoteAccount({ url, address: addresses[0] })
+})

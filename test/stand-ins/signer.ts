@@ -1,10 +1,16 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Hex, hexToBigInt, hexToNumber, type TransactionSerializable } from 'viem'
+import {
+  type Hex,
+  hexToBigInt,
+  hexToNumber,
+  type TransactionSerializable,
+  type TypedDataDefinition,
+} from 'viem'
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 
-// A stand-in for a remote signer such as Web3Signer or Clef: it holds keys, answers eth_accounts and eth_signTransaction
-// over HTTP with JSON-RPC 2.0, and never tells a key.
+// A stand-in for a remote signer such as Web3Signer or Clef: it holds keys, answers eth_accounts,
+// eth_signTransaction and eth_signTypedData_v4 over HTTP with JSON-RPC 2.0, and never tells a key.
 
 type Call = { id: number; method: string; params: unknown[] }
 type Asked = Record<string, Hex | undefined>
@@ -28,6 +34,8 @@ export type SignerOptions = {
   isWrapped?: boolean
   /** Refuses to sign, in these words. */
   refusal?: string
+  /** Answers 429 to that many requests, and asks to wait for so many seconds. */
+  busy?: { times: number; retryAfterS: number }
 }
 
 /** Starts a signer on a free port. */
@@ -40,6 +48,10 @@ export async function startSigner(options: SignerOptions): Promise<Signer> {
     request.on('end', () => {
       const call = JSON.parse(Buffer.concat(chunks).toString()) as Call
       calls.push(call.method)
+      if (options.busy !== undefined && options.busy.times-- > 0) {
+        response.writeHead(429, { 'retry-after': `${options.busy.retryAfterS}` }).end()
+        return
+      }
       answer(call, accounts, options).then(
         (result) => reply({ result }),
         (error: unknown) => reply({ error: { code: -32000, message: (error as Error).message } }),
@@ -83,6 +95,15 @@ async function answer(
       if (account === undefined) throw new Error(`no key of ${from}`)
       const raw = await account.signTransaction(tamper(read(asked)))
       return isWrapped ? { raw, tx: {} } : raw
+    }
+    case 'eth_signTypedData_v4': {
+      if (refusal !== undefined) throw new Error(refusal)
+      const from = (params[0] as string).toLowerCase()
+      const account = isDeaf
+        ? accounts[0]
+        : accounts.find(({ address }) => address.toLowerCase() === from)
+      if (account === undefined) throw new Error(`no key of ${from}`)
+      return account.signTypedData(JSON.parse(params[1] as string) as TypedDataDefinition)
     }
     default:
       throw new Error(`the method ${method} does not exist`)

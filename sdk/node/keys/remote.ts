@@ -2,20 +2,26 @@ import {
   type Address,
   createClient,
   getAddress,
+  getTypesForEIP712Domain,
   type Hex,
   http,
+  HttpRequestError,
   isAddress,
   isHex,
   type LocalAccount,
   numberToHex,
   parseTransaction,
   recoverTransactionAddress,
+  recoverTypedDataAddress,
   serializeTransaction,
+  serializeTypedData,
   type TransactionSerializable,
   type TransactionSerialized,
+  type TypedDataDefinition,
 } from 'viem'
 import { toAccount } from 'viem/accounts'
 import { MultiverseError } from '../../errors.ts'
+import { rateLimited } from '../../retryAfter.ts'
 
 /** A process that holds the keys and signs what it is asked to over JSON-RPC. */
 export type RemoteSigner = {
@@ -29,12 +35,15 @@ const TIMEOUT_MS = 30_000
 const ZERO = '0x0'
 const TYPES = ['legacy', 'eip1559']
 
-type Call = (method: 'eth_accounts' | 'eth_signTransaction', params: unknown[]) => Promise<unknown>
+type Call = (
+  method: 'eth_accounts' | 'eth_signTransaction' | 'eth_signTypedData_v4',
+  params: unknown[],
+) => Promise<unknown>
 
 /**
- * An account whose key stays with a remote signer (`eth_accounts`, `eth_signTransaction`). What comes back is not
- * believed: it must be the transaction that was asked for, signed by this account.
- * @throws SIGNER_UNREACHABLE and SIGNER_REFUSED (retryable), SIGNER_NO_ACCOUNT, SIGNER_AMBIGUOUS; when signing also
+ * An account whose key stays with a remote signer (`eth_accounts`, `eth_signTransaction`, `eth_signTypedData_v4`). What comes back is not
+ * believed: it must be what was asked for, signed by this account.
+ * @throws SIGNER_UNREACHABLE, SIGNER_REFUSED and RATE_LIMITED (retryable), SIGNER_NO_ACCOUNT, SIGNER_AMBIGUOUS; when signing also
  * SIGNER_MISMATCH
  */
 export async function remoteAccount(signer: RemoteSigner): Promise<LocalAccount> {
@@ -43,7 +52,7 @@ export async function remoteAccount(signer: RemoteSigner): Promise<LocalAccount>
   const unsupported = async (): Promise<never> => {
     throw new MultiverseError(
       'SIGNER_UNSUPPORTED',
-      `${name} is asked for ordinary transactions only`,
+      `${name} is asked for ordinary transactions and typed data only`,
     )
   }
   return toAccount({
@@ -61,7 +70,19 @@ export async function remoteAccount(signer: RemoteSigner): Promise<LocalAccount>
       return raw
     },
     signMessage: unsupported,
-    signTypedData: unsupported,
+    async signTypedData(data) {
+      const asked = data as TypedDataDefinition
+      // The domain's own type says which of its fields are signed.
+      const EIP712Domain = getTypesForEIP712Domain({ domain: asked.domain })
+      const typed = { ...asked, types: { EIP712Domain, ...asked.types } } as TypedDataDefinition
+      const answer = await call('eth_signTypedData_v4', [address, serializeTypedData(typed)])
+      if (!isHex(answer) || !(await isSignedBy(address, typed, answer)))
+        throw new MultiverseError(
+          'SIGNER_MISMATCH',
+          `${name} did not sign for ${address} what it was asked to`,
+        )
+      return answer
+    },
   })
 }
 
@@ -85,6 +106,8 @@ function connect(url: string): { name: string; call: Call } {
         return await client.request({ method, params } as never)
       } catch (error) {
         const { code, details } = error as { code?: unknown; details?: unknown }
+        if (error instanceof HttpRequestError && error.status === 429)
+          throw rateLimited(name, error.headers?.get('retry-after'))
         // Causes stay out: they quote the URL.
         if (typeof code === 'number')
           throw new MultiverseError(
@@ -152,6 +175,15 @@ function asRequest(transaction: TransactionSerializable, from: Address) {
     nonce: quantity(nonce),
     chainId: quantity(chainId),
     ...fees,
+  }
+}
+
+async function isSignedBy(address: Address, data: TypedDataDefinition, signature: Hex) {
+  try {
+    return (await recoverTypedDataAddress({ ...data, signature })) === address
+  } catch {
+    // What is no signature is not one by this account.
+    return false
   }
 }
 
