@@ -40,6 +40,9 @@ const HEARTBEAT_S = 10
 /** How often a worker looks for jobs that nobody woke it for. */
 const POLL_S = 2
 
+/** Between a job's being taken and its work, and between that and its being written down. */
+const SETTLE_S = 1
+
 /** Work that failed more often is not waited for when everything else is done. */
 const PATIENCE = 4
 
@@ -78,6 +81,35 @@ export async function createQueue(db: Database): Promise<Queue> {
     )
   const timers = new Set<NodeJS.Timeout>()
   let isStopping = false
+  /** Jobs whose work is under way here. */
+  const running = new Set<string>()
+
+  /**
+   * What a job came to may not have been written down, for want of room: it would be taken for running until it expires. All that
+   * this process does not work on comes again; work that was done finds that it was.
+   */
+  async function release(): Promise<void> {
+    const lost = await db.query<{ name: QueueName }>(
+      `update pgboss.job set state = 'retry', start_after = now()
+      where name = any($1) and state = 'active' and not id::text = any($2) and started_on < now() - interval '${SETTLE_S} seconds'
+      returning name`,
+      [QUEUES, [...running]],
+    )
+    for (const { name } of lost) wake(name, 1)
+  }
+
+  let releasing: NodeJS.Timeout | null = null
+  function releaseSoon(): void {
+    if (!db.isSole || isStopping || releasing !== null) return
+    releasing = setTimeout(
+      () => {
+        releasing = null
+        release().catch(releaseSoon)
+      },
+      2 * SETTLE_S * 1_000,
+    ).unref()
+  }
+  boss.on('error', releaseSoon)
   type Worker = { id: string; isBusy: boolean }
   const workers = Object.fromEntries(QUEUES.map((name) => [name, []])) as unknown as Record<
     QueueName,
@@ -139,10 +171,12 @@ export async function createQueue(db: Database): Promise<Queue> {
         const run = async ([job]: JobWithMetadata<{ key: string; isRetry?: boolean }>[]) => {
           if (!job) return
           worker.isBusy = true
+          running.add(job.id)
           try {
             const { key, isRetry = false } = job.data
             await handler({ key, isRetry: isRetry || job.retryCount > 0, signal: job.signal })
           } finally {
+            running.delete(job.id)
             worker.isBusy = false
             boss.notifyWorker(worker.id)
           }
@@ -159,6 +193,7 @@ export async function createQueue(db: Database): Promise<Queue> {
     async stop() {
       isStopping = true
       for (const timer of timers) clearTimeout(timer)
+      if (releasing !== null) clearTimeout(releasing)
       await Promise.all(QUEUES.map((name) => boss.offWork(name)))
     },
     async isIdle() {

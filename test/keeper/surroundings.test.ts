@@ -148,6 +148,7 @@ test('whoever asks for fewer requests is left alone for as long as it says', asy
   expect(delayed['error']).toContain('asks for fewer requests, and to wait for 7 s')
   expect(delayed['afterMs']).toBeGreaterThanOrEqual(7_000)
   expect(delayed['afterMs']).toBeLessThanOrEqual(7_700)
+  await keeper.says('duty.delayed', ({ code }) => code === 'RATE_LIMITED')
   hosted = { status: 200, body: asked.json }
   requests.length = 0
   const toldAt = Date.parse(delayed['time'] as string)
