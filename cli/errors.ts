@@ -50,6 +50,7 @@ export const EXIT_BY_CODE: Record<string, number> = {
   NOT_A_DATA_FOLDER: EXIT.wrongChain,
   SCHEMA_TOO_NEW: EXIT.wrongChain,
   NOT_AN_EXPORT: EXIT.usage,
+  FILE_UNWRITABLE: EXIT.usage,
   EXPORT_DIVERGED: EXIT.wrongChain,
   NO_DEPLOYMENT: EXIT.noStack,
   NO_STACK: EXIT.noStack,

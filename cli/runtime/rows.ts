@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises'
 import { withAnalytics } from '../analytics.ts'
+import { writeAsked } from '../files.ts'
 import type { CommonOptions } from '../context.ts'
 import { usageError } from '../errors.ts'
 import { type Result, table } from '../output.ts'
@@ -56,7 +56,7 @@ export async function present<T>(
         isRaw: true,
         exitCode,
       }
-    await writeFile(parquet!, await analytics.parquet(sql, values))
+    await writeAsked(parquet!, await analytics.parquet(sql, values))
     return { json: null, text: `${rows.length} rows in ${parquet}`, exitCode }
   })
 }

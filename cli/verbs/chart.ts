@@ -1,6 +1,6 @@
-import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { writeAsked } from '../files.ts'
 import type { ChartOutput } from '../../sdk/output.ts'
 import { withAnalytics } from '../analytics.ts'
 import type { Chart } from '../charts/chart.ts'
@@ -47,7 +47,7 @@ export async function chartVerb(
   if (drawing.rows.length === 0)
     throw new MultiverseError('NOTHING_TO_DRAW', `there is nothing to draw a ${kind} chart of yet`)
   const file = resolve(options.out ?? `${kind}.svg`)
-  await writeFile(file, await renderSvg(drawing))
+  await writeAsked(file, await renderSvg(drawing))
   const isShown = options.open && hasBrowser() && (await show(file))
   const marks = drawing.rows.length
   return {

@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises'
 import type { SqlOutput } from '../../sdk/output.ts'
+import { writeAsked } from '../files.ts'
 import { withAnalytics } from '../analytics.ts'
 import type { CommonOptions } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -34,7 +34,7 @@ export async function viewVerb(
     const exitCode = found === undefined || found.holds ? 0 : 1
     if (parquet !== undefined) {
       const { rows } = await analytics.sql(`SELECT count(*)::INT FROM (${sql})`)
-      await writeFile(parquet, await analytics.parquet(sql))
+      await writeAsked(parquet, await analytics.parquet(sql))
       return {
         json: null,
         text: `${describeCell(rows[0]?.[0], 'INTEGER')} rows in ${parquet}`,

@@ -87,6 +87,9 @@ describe('what the seeds name', () => {
     expect(rows).toMatchObject([
       { branch_id: 'push', child_entity_ids: ['x', 'y', 'z'], gf3_sum: 0 },
     ])
+    const nowhere = await ask('world-runtime-branches', '--parquet', join(folder, 'no', 'such.dir'))
+    expect(nowhere.stderr).toMatch(/^error FILE_UNWRITABLE: ENOENT: .+no.such\.dir/)
+    expect(nowhere.code).toBe(2)
   })
 
   test('gf3-audit tells which bundles do not come to 0', async () => {
