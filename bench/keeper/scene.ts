@@ -18,8 +18,8 @@ export type Scene = {
   load: Load
   dataDir: string
   client: KeeperClient
-  /** Starts the keeper on the scene's folder and waits until it works. */
-  start: (env?: Record<string, string>) => Promise<KeeperProcess>
+  /** Starts the keeper, or another one by its entry point, on the scene's folder and waits until it works. */
+  start: (env?: Record<string, string>, main?: string) => Promise<KeeperProcess>
   /** Ends it in order. */
   stop: () => Promise<void>
 }
@@ -46,9 +46,13 @@ export async function inScene<T>(
       dataDir,
       client: keeperClient(dataDir),
       stop,
-      async start(env = {}) {
+      async start(env = {}, main) {
         await stop()
-        keeper = spawnKeeper(keeperEnv(chain, dataDir, env), cache)
+        keeper = spawnKeeper(
+          keeperEnv(chain, dataDir, env),
+          cache,
+          main === undefined ? {} : { main },
+        )
         await keeper.says('keeper.ready')
         return keeper
       },

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Bench, Row } from '../harness.ts'
 import { measureCold } from '../keeper/cold.ts'
+import { measureDurability } from '../keeper/durability.ts'
 import { measureLight } from '../keeper/light.ts'
 import { measureReorg } from '../keeper/reorg.ts'
 import { measureStore } from '../keeper/store.ts'
@@ -33,6 +34,7 @@ export const bench: Bench = {
       light: () => measureLight(note),
       reorg: () => measureReorg(note),
       store: () => measureStore(note),
+      durability: () => measureDurability(note),
       cold: () => measureCold(settled, note),
       sustained: () => measureSustained(seconds, note),
     }

@@ -25,10 +25,10 @@ import type { Worlds } from './worlds/worlds.ts'
 export type PartitionJobs = Omit<Work, 'queue'>
 
 export type PartitionJobsOptions = {
-  chain: ChainStore
+  chain: Pick<ChainStore, 'view'>
   partitions: PartitionStore
-  answers: AnswerStore
-  queue: Queue
+  answers: Pick<AnswerStore, 'want'>
+  queue: Pick<Queue, 'add' | 'addLater' | 'wake'>
   worlds: Worlds
   pipeline: Pipeline
   names: Names

@@ -28,7 +28,7 @@ export type Report = (record: PartitionRecord) => Promise<boolean>
 /** The step that posts reports, each once, however often it is tried. */
 export function createReporting(options: {
   rpc: Rpc
-  chain: ChainStore
+  chain: Pick<ChainStore, 'view'>
   partitions: PartitionStore
   pipeline: Pick<Pipeline, 'specOf'>
   journal: Pick<Journal, 'calls'>

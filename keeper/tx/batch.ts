@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { isMultiverseError } from '../../sdk/errors.ts'
 import type { TxRecord } from '../store/txs.ts'
 import { type Call, combined, type Simulated } from './call.ts'
@@ -24,20 +25,27 @@ type Item = {
 }
 
 const MAX_CALLS = 32
+/** From one transaction to the next, milliseconds: what comes meanwhile goes together. Whoever comes alone does not wait. */
+const GAP_MS = 150
 /** A transaction may take 16,777,216, and a quarter is left to spare. */
 const MAX_GAS = 12_000_000n
 
 export function createBatches({ simulate, sign }: BatchesOptions): Batches {
   const waiting: Item[] = []
   let isSigning = false
+  /** When the newest was signed, by the clock that is never set. */
+  let signedAt = -Infinity
 
   async function drain(): Promise<void> {
     if (isSigning) return
     isSigning = true
     while (waiting.length > 0) {
+      const gap = signedAt + GAP_MS - performance.now()
+      if (gap > 0 && waiting.length < MAX_CALLS && !waiting[0]!.isAlone) await setTimeout(gap)
       const items = takeTogether(waiting)
       try {
         const tx = await signTogether(items)
+        signedAt = performance.now()
         for (const { done } of items) done.resolve(tx)
       } catch (error) {
         if (items.length > 1 && isMultiverseError(error) && !error.isRetryable)

@@ -15,6 +15,7 @@ import { laneOf } from '../outcome.ts'
 import { type Again, runVerse } from '../program.ts'
 import type { VerseIndex } from '../verses.ts'
 import { created, resolved } from './events.ts'
+import { createParking } from './parking.ts'
 import { createLiving, type Executed, type LiveWorld, type Living } from './living.ts'
 import { createParents, type Parents } from './parents.ts'
 import { createSplits, type Splits, type Told } from './splits.ts'
@@ -68,6 +69,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
   const splits = createSplits({ ...options, living, parents: () => parents })
   const parents: Parents = createParents({ ...options, living, splits, runIn })
   const { providerOf } = splits
+  const parking = createParking({ ...options, living })
 
   async function branch(record: PartitionRecord, spec: Spec, attempt: number) {
     const { key, steps } = record
@@ -191,6 +193,7 @@ export function createWorlds(options: WorldsOptions): Worlds {
       )
       for (const world of others) living.drop(world)
       all.isMerged = true
+      parking.add(kept)
     } else {
       await living.release(record.key)
     }
