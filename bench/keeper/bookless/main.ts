@@ -72,6 +72,7 @@ const metrics = createMetrics({
   lag: () => null,
   deadLetters: async () => 0,
   transactions: nothing,
+  doubled: async () => 0,
   account: () => sender.conditions(),
 })
 const txs = createMemoryTxs()
