@@ -97,7 +97,7 @@ export async function backfill(
 const LIVE_BLOCKS = 40
 
 /** Waits until the analytics serve the chain's head. */
-async function level({ url }: Service, chain: LocalChain): Promise<void> {
+export async function level({ url }: Service, chain: LocalChain): Promise<void> {
   const { hash } = await chain.publicClient.getBlock()
   await until(
     'the analytics are level with the chain',

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { backfill, type Backfill, countLogs, fillChain } from '../indexer/backfill.ts'
+import { runBare } from '../indexer/bare.ts'
 import { type Bench, figure, type Row, summarize, time } from '../harness.ts'
 
 // A rate is what more events take longer: starting the processes is not part of it. So each is measured on two chains.
@@ -50,6 +51,14 @@ export const bench: Bench = {
           }),
         )
       }
+      const bare = { short: await runBare(short.chain), long: await runBare(long.chain) }
+      rows.push(
+        figure(
+          'ponder alone, with handlers that do nothing',
+          events / (bare.long.cpuS - bare.short.cpuS),
+          'events/CPU s',
+        ),
+      )
       const latencies: number[] = []
       const slow = await backfill(short)
       report(slow, await backfill(long, { live: (ms) => latencies.push(ms) }))

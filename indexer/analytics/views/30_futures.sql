@@ -80,8 +80,8 @@ SELECT a.block_timestamp AS answered_at, w.question, w.token, m.wev AS ratio, m.
 FROM wev_exact w
 JOIN answers a USING (question)
 LEFT JOIN (
-  SELECT event ->> 'question' AS question, arg_max((event ->> 'wevRatio')::DOUBLE / 1e18, written_at) AS wev,
-         arg_max((event ->> 'wevAbs')::DOUBLE / 1e18, written_at) AS absolute
+  SELECT event ->> 'question' AS question, arg_max((event ->> 'wevRatio')::DOUBLE / 1e18, (written_at, seq)) AS wev,
+         arg_max((event ->> 'wevAbs')::DOUBLE / 1e18, (written_at, seq)) AS absolute
   FROM journal WHERE kind = 'wev.measured' GROUP BY 1
 ) m USING (question)
 ORDER BY a.block_number, a.log_index, w.token;
