@@ -1,22 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Hex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { createBudget } from '../../keeper/jobs/budget.ts'
-import { createLog } from '../../keeper/log.ts'
-import { type Database, openFolder } from '../../keeper/store/database.ts'
+import type { Database } from '../../keeper/store/database.ts'
 import { createJournal } from '../../keeper/store/journal.ts'
-import { migrate } from '../../keeper/store/migrations.ts'
 import type { PartitionRecord } from '../../keeper/store/partitions.ts'
 import { childVerse, ROOT } from '../../sdk/ids.ts'
+import { createStage } from './stage.ts'
 import { PATIENT } from './world.ts'
 
 vi.setConfig(PATIENT)
 
 // What providers' calls cost, summed up as they are journalled, and when that stops new work.
 
-let folder: string
+const stage = createStage()
 let db: Database
 const NOW = Date.now()
 const DAY_MS = 86_400_000
@@ -28,9 +24,7 @@ const partition = {
 } as unknown as PartitionRecord
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'keeper-budget-'))
-  db = await openFolder(join(folder, 'db'), createLog('silent'))
-  await migrate(db)
+  db = await stage.books()
   const journal = createJournal(db, { keeperId: 'k', epoch: 1 }, () => {})
   const call = (verseId: Hex | null, costUnits: number) => ({
     kind: 'provider.invoked' as const,
@@ -49,10 +43,6 @@ beforeAll(async () => {
     journal.append(tx, [call(verse, 1.5), call(null, 2), call(verse, 0.5)]),
   )
   await db.transaction((tx) => journal.append(tx, [call(verse, 1)]))
-})
-afterAll(async () => {
-  await db?.close()
-  await rm(folder, { recursive: true, force: true })
 })
 
 test('holds new work back from the moment on that the day has cost as much, until the next', async () => {

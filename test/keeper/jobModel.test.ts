@@ -1,26 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { type Hex, keccak256, toHex } from 'viem'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { openStores, type Stores } from '../../keeper/books.ts'
 import { createDeadLetters, type DeadLetters } from '../../keeper/jobs/deadLetters.ts'
 import { type ErrorClass, RETRIES } from '../../keeper/jobs/errorClass.ts'
 import { createRetries } from '../../keeper/jobs/retries.ts'
 import { createLog } from '../../keeper/log.ts'
-import { type Database, openFolder } from '../../keeper/store/database.ts'
+import type { Database } from '../../keeper/store/database.ts'
 import { createJobViews, type JobViews } from '../../keeper/store/jobs.ts'
-import { migrate } from '../../keeper/store/migrations.ts'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { keeperJobsOutput } from '../../sdk/keeperOutput.ts'
+import { createStage } from './stage.ts'
 import { PATIENT } from './world.ts'
 
 vi.setConfig(PATIENT)
 
 // Any history of a job that fails, goes well, is retried and dropped, on real books, against what it ought to come to.
 
-let folder: string
+const stage = createStage()
 let db: Database
 let stores: Stores
 let letters: DeadLetters
@@ -28,16 +25,10 @@ let views: JobViews
 const log = createLog('silent')
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'keeper-jobs-'))
-  db = await openFolder(join(folder, 'db'), log)
-  await migrate(db)
+  db = await stage.books()
   stores = await openStores(db, { keeperId: 'k', epoch: 1 }, log)
   views = createJobViews(db)
   letters = createDeadLetters({ ...stores, views, log })
-})
-afterAll(async () => {
-  await db?.close()
-  await rm(folder, { recursive: true, force: true })
 })
 
 const ERRORS: Record<ErrorClass, () => Error> = {

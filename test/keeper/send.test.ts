@@ -1,19 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { type Hex, keccak256, parseEther, parseGwei, parseTransaction, toHex, zeroHash } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { createRpc } from '../../keeper/chain/rpc.ts'
-import { type Database, openFolder } from '../../keeper/store/database.ts'
-import { migrate } from '../../keeper/store/migrations.ts'
 import { createTxStore, type TxStore } from '../../keeper/store/txs.ts'
 import { createPolicy, OWN_CALLS, parseAllowedCall } from '../../keeper/tx/policy.ts'
 import { type Call, createSender, type Sender, type TxLimits } from '../../keeper/tx/send.ts'
 import { tokenAbi, worldsAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
-import { type LocalChain, startChain } from '../helpers/chain.ts'
+import type { LocalChain } from '../helpers/chain.ts'
+import { createStage } from './stage.ts'
 import { askQuestion, KEEPER, PATIENT, spec } from './world.ts'
 
 vi.setConfig(PATIENT)
@@ -22,9 +18,8 @@ vi.setConfig(PATIENT)
 
 const PATIENTLY = { timeout: 30_000, interval: 10 }
 
+const stage = createStage()
 let chain: LocalChain
-let folder: string
-let db: Database
 let txs: TxStore
 let key: Hex
 const lines: string[] = []
@@ -34,10 +29,8 @@ const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(
 const senders: Sender[] = []
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'keeper-send-'))
-  ;[chain, db] = await Promise.all([startChain(), openFolder(join(folder, 'books'), log)])
-  await migrate(db)
-  txs = createTxStore(db)
+  chain = await stage.chain()
+  txs = createTxStore(await stage.books(log))
   key = chain.privateKey(KEEPER)
 })
 beforeEach(async () => {
@@ -49,11 +42,6 @@ beforeEach(async () => {
 afterEach(() => {
   for (const sender of senders.splice(0)) sender.stop()
   everything.push(...lines)
-})
-afterAll(async () => {
-  await db?.close()
-  await chain?.stop()
-  await rm(folder, { recursive: true, force: true })
 })
 
 const keeper = () => chain.accounts[KEEPER]!.address

@@ -1,4 +1,6 @@
 import { afterAll } from 'vitest'
+import { createLog, type Log } from '../../keeper/log.ts'
+import type { Database } from '../../keeper/store/database.ts'
 import { type ChainOptions, type LocalChain, startChain } from '../helpers/chain.ts'
 import { compiledCode } from '../helpers/shared.ts'
 import { type KeeperProcess, spawnKeeper } from './child.ts'
@@ -10,6 +12,8 @@ export type Stage = {
   chain: (options?: ChainOptions) => Promise<LocalChain>
   /** Makes a data folder for a deployment, with empty books. */
   folder: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
+  /** Opens empty books that no keeper works on. */
+  books: (log?: Log) => Promise<Database>
   /** Starts a keeper in this process, on a folder of its own unless one is named. Its stop is idempotent. */
   keeper: (
     chain: LocalChain,
@@ -26,12 +30,11 @@ export function createStage(): Stage {
   const chains: LocalChain[] = []
   const keepers = new Set<TestKeeper['stop']>()
   const processes: KeeperProcess[] = []
+  const books: Database[] = []
   let folders: Promise<Folders> | null = null
 
-  const folder: Stage['folder'] = async (chain) => {
-    folders ??= createFolders()
-    return (await folders).create(chain)
-  }
+  const making = () => (folders ??= createFolders())
+  const folder: Stage['folder'] = async (chain) => (await making()).create(chain)
 
   async function kill(): Promise<void> {
     for (const keeper of processes) keeper.signal('SIGKILL')
@@ -41,6 +44,7 @@ export function createStage(): Stage {
   afterAll(async () => {
     await kill()
     for (const stop of keepers) await stop()
+    for (const db of books) await db.close()
     for (const chain of chains) await chain.stop()
     await (await folders)?.remove()
   })
@@ -48,6 +52,11 @@ export function createStage(): Stage {
   return {
     folder,
     kill,
+    async books(log = createLog('silent')) {
+      const db = await (await making()).open(log)
+      books.push(db)
+      return db
+    },
     async chain(options) {
       const chain = await startChain(options)
       chains.push(chain)

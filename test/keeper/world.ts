@@ -6,8 +6,8 @@ import { type Hex, zeroHash } from 'viem'
 import { openKeeperAccount } from '../../keeper/account.ts'
 import { loadConfig } from '../../keeper/config.ts'
 import { type KeeperOptions, startKeeper } from '../../keeper/keeper.ts'
-import { createLog } from '../../keeper/log.ts'
-import { openFolder } from '../../keeper/store/database.ts'
+import { createLog, type Log } from '../../keeper/log.ts'
+import { type Database, openFolder } from '../../keeper/store/database.ts'
 import { migrate } from '../../keeper/store/migrations.ts'
 import type { PartitionView } from '../../keeper/views.ts'
 import { multiverseAbi, worldsAbi } from '../../sdk/abi.ts'
@@ -33,6 +33,8 @@ export const PATIENT = { testTimeout: 240_000, hookTimeout: 240_000 }
 /** Data folders that begin with a database that is made already, as making one takes seconds. */
 export type Folders = {
   create: (chain: Pick<LocalChain, 'deployment'>) => Promise<string>
+  /** Opens such a database alone. */
+  open: (log: Log) => Promise<Database>
   remove: () => Promise<void>
 }
 
@@ -45,6 +47,11 @@ export async function createFolders(): Promise<Folders> {
   })
   let count = 0
   return {
+    async open(log) {
+      const folder = join(root, `books-${++count}`)
+      await cp(template, folder, { recursive: true })
+      return openFolder(folder, log)
+    },
     async create({ deployment }) {
       const dataDir = join(root, `data-${++count}`)
       await cp(template, dataPaths(dataDir).keeper, { recursive: true })
