@@ -64,6 +64,13 @@ export type KeeperApi = {
   partition: (parent: Hex, question: Hex) => Promise<PartitionView | undefined>
   /** Tells it a question's answer; it will answer on chain. */
   answer: (question: Hex, outcome: number) => Promise<void>
+  /** Hands it what a committee's member signed. Gives how many signatures it knows then. */
+  verdict: (verdict: {
+    question: Hex
+    signer: Address
+    survivors: string
+    signature: Hex
+  }) => Promise<number>
 }
 
 /**
@@ -89,6 +96,10 @@ export function createKeeperApi(socketPath: () => Promise<string>): KeeperApi {
         if (error instanceof MultiverseError && error.code === 'UNKNOWN_PARTITION') return undefined
         throw error
       }
+    },
+    async verdict(verdict) {
+      const answered = await call('POST', '/verdicts', verdict)
+      return z.object({ known: z.number() }).parse(answered).known
     },
     async answer(question, outcome) {
       await call('POST', '/answers', { question, outcome })

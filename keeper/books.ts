@@ -35,6 +35,8 @@ export type BooksStatus = Identity & {
 /** What the books alone can tell and be told, whether the keeper runs or not. */
 export type BooksApi = Pick<DeadLetters, 'retry' | 'drop'> & {
   status(): Promise<BooksStatus>
+  /** What is done for oracles, question by question. */
+  duties(): Promise<object[]>
   jobs(filter: { state?: JobState | undefined; limit: number }): Promise<JobView[]>
   job(key: string): Promise<JobView & { history: PastFailure[] }>
   txs(filter: { state?: TxState | undefined; limit: number }): Promise<TxListing[]>
@@ -84,6 +86,7 @@ export function createBooks(db: Database, identity: Identity, stores: Stores, lo
   return {
     retry: letters.retry,
     drop: letters.drop,
+    duties: () => duties.list(),
     jobs: views.list,
     async job(key) {
       const job = await letters.find(key)

@@ -60,6 +60,7 @@ function booksOnly(): Service {
     metrics: absent,
     journal: absent,
     verdicts: absent,
+    takeVerdict: absent,
     duties: absent,
     worlds: absent,
     partitions: absent,

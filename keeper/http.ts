@@ -12,6 +12,7 @@ import { JOB_STATES, TX_STATES } from '../sdk/keeperOutput.ts'
 import type { BooksApi } from './books.ts'
 import { errorFields, type Log } from './log.ts'
 import type { Reconciled } from './reconcile.ts'
+import type { Verdict } from './store/verdicts.ts'
 import type { PartitionView } from './views.ts'
 
 /** What the outside can ask of a keeper. Null or UNAVAILABLE while it is still starting. */
@@ -23,8 +24,8 @@ export type Service = Omit<BooksApi, 'status'> & {
   status: () => Promise<object>
   /** What members of a committee signed of a question. */
   verdicts: (question: Hex) => Promise<object[]>
-  /** What is done for oracles, question by question. */
-  duties: () => Promise<object[]>
+  /** Takes what a member signed. Gives how many signatures are known then. */
+  takeVerdict: (verdict: Verdict) => Promise<number>
   worlds: () => Promise<object[]>
   partitions: () => Promise<PartitionView[]>
   partition: (parent: Hex, question: Hex) => Promise<PartitionView | null>
@@ -53,6 +54,13 @@ const answerBody = z.strictObject({
   outcome: z.union([z.int().nonnegative(), z.string().min(1).max(64)]),
 })
 
+const verdictBody = z.strictObject({
+  question: word,
+  signer: z.templateLiteral(['0x', z.string().regex(/^[0-9a-fA-F]{40}$/)]),
+  survivors: z.string().regex(/^\d{1,78}$/),
+  signature: z.templateLiteral(['0x', z.string().regex(/^[0-9a-fA-F]{2,8192}$/)]),
+})
+
 const jobsQuery = z.object({
   state: z.enum(JOB_STATES).optional(),
   limit: whole.default(MAX_PAGE).transform((limit) => Math.min(limit, MAX_PAGE)),
@@ -72,6 +80,8 @@ const STATUS: Record<string, ContentfulStatusCode> = {
   UNKNOWN_JOB: 404,
   NOT_FOUND: 404,
   NOT_ORACLE: 403,
+  NOT_A_MEMBER: 403,
+  NOT_SIGNED: 403,
   ALREADY_RESOLVED: 409,
   ALREADY_ANSWERED: 409,
   DEADLINE_PASSED: 409,
@@ -134,6 +144,10 @@ export function controlApp(service: Service, log: Log): Hono {
   app.post('/answers', async (context) => {
     const { question, outcome } = await readBody(context, answerBody)
     return context.json(await service.answer(question, outcome), 202)
+  })
+  app.post('/verdicts', async (context) => {
+    const known = await service.takeVerdict(await readBody(context, verdictBody))
+    return context.json({ known }, 202)
   })
   app.get('/jobs', async (context) =>
     context.json({ jobs: await service.jobs(parse(jobsQuery, context.req.query())) }),

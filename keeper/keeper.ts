@@ -297,7 +297,6 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       books: createBooks(db, identity, stores, log),
       chain,
       partitions,
-      duties,
       journal,
       follower,
       jobs,

@@ -29,6 +29,7 @@ export function whenStarted(current: () => Service | null): Service {
     journal: async (after, limit) => started().journal(after, limit),
     status: async () => started().status(),
     verdicts: async (question) => started().verdicts(question),
+    takeVerdict: async (verdict) => started().takeVerdict(verdict),
     duties: async () => started().duties(),
     worlds: async () => started().worlds(),
     partitions: async () => started().partitions(),

@@ -13,7 +13,6 @@ import { notReady } from './readiness.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { ChainStore, ChainView } from './store/chain.ts'
 import type { Database } from './store/database.ts'
-import type { DutyStore } from './store/duties.ts'
 import type { Journal } from './store/journal.ts'
 import type { PartitionRecord, PartitionStore } from './store/partitions.ts'
 import { partitionView } from './views.ts'
@@ -27,7 +26,6 @@ export function createService(options: {
   books: BooksApi
   chain: ChainStore
   partitions: PartitionStore
-  duties: DutyStore
   journal: Journal
   follower: Follower
   jobs: Jobs
@@ -36,7 +34,7 @@ export function createService(options: {
   names: Names
   metrics: Metrics
 }): Service {
-  const { books, chain, db, duties, follower, jobs, journal, metrics, partitions, worlds } = options
+  const { books, chain, db, follower, jobs, journal, metrics, partitions, worlds } = options
 
   const show = async (records: readonly PartitionRecord[]) => {
     const balances = balancesOf(await journal.calls(records.flatMap(laneVerses)))
@@ -50,7 +48,7 @@ export function createService(options: {
     journal: (after, limit) => journal.page(after, limit),
     answer: (question, outcome) => jobs.answers.give(question, outcome),
     verdicts: (question) => jobs.duties.verdicts(question),
-    duties: () => duties.list(),
+    takeVerdict: (verdict) => jobs.duties.take(verdict),
     reconcile: () => options.reconciler.run(),
     worlds: async () => worlds.list(),
     partitions: async () => show(await partitions.list()),

@@ -95,6 +95,29 @@ export const keeperWorldsOutput = z.strictObject({
   ),
 })
 
+/** `keeper duties`: what is done for oracles, question by question. Amounts in the token's smallest unit. */
+export const keeperDutiesOutput = z.strictObject({
+  duties: z.array(
+    z.strictObject({
+      question: hex,
+      /** The oracle: the keeper's own word, or a contract of that kind. */
+      kind: z.enum(['own', 'optimistic', 'committee', 'reality', 'price']),
+      state: z.enum(['open', 'done']),
+      /** What the keeper holds to be the answer; null while it does not know. */
+      decision: z.looseObject({ outcome: count, source: z.string() }).nullable(),
+      /** Why nothing is done now. */
+      reason: failure.nullable(),
+      /** Until when: a block, a time of the chain in Unix seconds. */
+      wakeBlock: count.nullable(),
+      wakeTime: z.number().nullable(),
+      /** What the keeper put up in the game, one for each of its moves: all but the first answer a dispute. */
+      bonds: z.array(
+        z.strictObject({ outcome: count, bond: integer, token: address, state: z.string() }),
+      ),
+    }),
+  ),
+})
+
 /** What became of a transaction. */
 export const TX_STATES = ['signed', 'mined', 'reverted', 'replaced', 'dropped'] as const
 

@@ -72,6 +72,21 @@ export const transferOutput = z.strictObject({
   ...written,
 })
 
+/** `sign`. */
+export const signOutput = z.strictObject({
+  question: word,
+  outcome,
+  label,
+  signer: address,
+  /** The outcomes that survive, a bit mask in decimal. */
+  survivors: z.string().regex(/^\d+$/),
+  signature: z.templateLiteral(['0x', z.string().regex(/^[0-9a-f]+$/)]),
+  /** How many members have to sign alike. */
+  threshold: z.int().positive(),
+  /** The signatures that the keeper has now; null when none runs. */
+  known: z.int().nonnegative().nullable(),
+})
+
 /** `resolve`, `narrow` and `expire`. */
 export const narrowOutput = z.strictObject({
   question: word,
@@ -80,7 +95,9 @@ export const narrowOutput = z.strictObject({
   label,
   /** The outcomes still possible. */
   survivors: z.array(outcome),
-  ...written,
+  /** Null where the answer was handed to a keeper that brings it about through an oracle's game or votes. */
+  tx: word.nullable(),
+  block: z.int().nonnegative().nullable(),
 })
 
 export const balanceOutput = z.strictObject({
@@ -451,6 +468,7 @@ export type FailureOutput = z.infer<typeof failureOutput>
 export type AskOutput = z.infer<typeof askOutput>
 export type MoveOutput = z.infer<typeof moveOutput>
 export type TransferOutput = z.infer<typeof transferOutput>
+export type SignOutput = z.infer<typeof signOutput>
 export type NarrowOutput = z.infer<typeof narrowOutput>
 export type BalanceOutput = z.infer<typeof balanceOutput>
 export type VerseOutput = z.infer<typeof verseOutput>

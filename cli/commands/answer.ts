@@ -8,8 +8,9 @@ import {
   type ResolveOptions,
   resolveVerb,
 } from '../verbs/resolve.ts'
+import { type SignOptions, signVerb } from '../verbs/sign.ts'
 
-/** Verbs that decide a question. */
+/** Verbs that decide a question, or have a say in it. */
 export function registerAnswerCommands({ chainVerb, finish }: Registry): void {
   const answerVerb = (name: string, description: string) =>
     chainVerb(name, description).requiredOption(
@@ -27,6 +28,20 @@ export function registerAnswerCommands({ chainVerb, finish }: Registry): void {
       ),
     )
     .action(async (options: ResolveOptions) => finish(await resolveVerb(options), options))
+
+  answerVerb('sign', "sign an answer as a committee's member, with your own key")
+    .requiredOption('--outcome <outcome>', 'label or number')
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'sign --question 1a2b3c --outcome yes --as bob',
+          'the keeper submits what a majority signs',
+        ],
+        ['sign --question 1a2b3c --outcome yes --json', 'without a keeper: for whoever runs one'],
+      ),
+    )
+    .action(async (options: SignOptions) => finish(await signVerb(options), options))
 
   answerVerb('narrow', 'rule outcomes out, as the oracle of a question')
     .requiredOption('--survivors <outcomes>', 'what stays possible: labels or numbers, with void')

@@ -7,6 +7,7 @@ import {
   type ActOptions,
   type JobsOptions,
   keeperDropVerb,
+  keeperDutiesVerb,
   keeperJobsVerb,
   keeperReconcileVerb,
   keeperRetryVerb,
@@ -80,6 +81,10 @@ export function registerKeeperCommands({ program, verb, finish }: Registry): voi
   verb('worlds', "list the worlds that live in the keeper's process", keeper)
     .addHelpText('after', examples(['keeper worlds', 'with their instances at the provider']))
     .action(async (options: CommonOptions) => finish(await keeperWorldsVerb(options), options))
+
+  verb('duties', 'list what is done for oracles: answers, bonds at stake, what comes next', keeper)
+    .addHelpText('after', examples(['keeper duties', 'also from its books when it does not run']))
+    .action(async (options: CommonOptions) => finish(await keeperDutiesVerb(options), options))
 
   verb('reconcile', 'compare chain, jobs and worlds now, and put right what differs', keeper)
     .addHelpText(

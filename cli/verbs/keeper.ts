@@ -2,6 +2,7 @@ import { formatEther, type Hex } from 'viem'
 import type { z } from 'zod'
 import {
   type JOB_STATES,
+  keeperDutiesOutput,
   keeperJobOutput,
   keeperJobsOutput,
   keeperKeysOutput,
@@ -154,6 +155,29 @@ export async function keeperWorldsVerb(options: CommonOptions): Promise<Result> 
             ['world', 'verse', 'provider', 'instance', 'partition'],
           ),
   }
+}
+
+/** What the keeper does for oracles, question by question. */
+export async function keeperDutiesVerb(
+  options: CommonOptions,
+): Promise<Result<z.infer<typeof keeperDutiesOutput>>> {
+  const { duties } = keeperDutiesOutput.parse(await ask(options, 'GET', '/duties'))
+  const rows = duties.map(({ question, kind, state, decision, reason, wakeTime, bonds }) => {
+    const standing = bonds.filter((each) => each.state === 'open')
+    const atStake = standing.reduce((sum, { bond }) => sum + BigInt(bond), 0n)
+    return [
+      short(question),
+      kind,
+      state,
+      decision === null ? '' : `${decision.outcome}, ${decision.source}`,
+      standing.length === 0 ? '' : `${atStake} of ${short(standing[0]!.token)}`,
+      bonds.length > 1 ? `${bonds.length - 1}` : '',
+      wakeTime === null ? '' : new Date(wakeTime * 1_000).toISOString(),
+      reason === null ? '' : `${reason.code}: ${plain(reason.message)}`,
+    ]
+  })
+  const heads = ['question', 'oracle', 'state', 'answer', 'at stake', 'disputes', 'due', 'why']
+  return { json: { duties }, text: duties.length === 0 ? 'no duties' : table(rows, heads) }
 }
 
 /** The transactions that the keeper signed. */

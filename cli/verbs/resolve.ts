@@ -3,6 +3,7 @@ import { expire, getQuestion, narrow, type Written } from '../../sdk/actions.ts'
 import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { outcomesIn } from '../../sdk/ids.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
+import { oraclesOf } from '../../sdk/terms.ts'
 import type { NarrowOutput } from '../../sdk/output.ts'
 import { answerThrough } from '../answer.ts'
 import { type CommonOptions, type Context, openContext } from '../context.ts'
@@ -19,7 +20,8 @@ export type ExpireOptions = OfQuestion
 
 /**
  * Answers a question: with the wallet when it is the question's oracle, else through the keeper of the running stack when
- * that is. Waits until the answer stands on the chain.
+ * that is. Waits until the answer stands on the chain; where the oracle is a contract, the keeper is told what to propose or to
+ * sign there, and that is not waited for.
  * @throws NOT_ORACLE when the oracle is neither
  */
 export async function resolveVerb(options: ResolveOptions): Promise<Result<NarrowOutput>> {
@@ -34,6 +36,10 @@ export async function resolveVerb(options: ResolveOptions): Promise<Result<Narro
     const survivors = 1n << BigInt(outcome)
     const written = await narrow(await context.wallet(), { multiverse, question, survivors })
     return decidedBy(context, question, [outcome], written)
+  }
+  if (Object.values(oraclesOf(deployment)).some((each) => isAddressEqual(each, oracle))) {
+    await keeper.answer(question, outcome)
+    return decided(context, question, [outcome], { tx: null, block: null })
   }
   await assertKeeperIs(keeper, oracle, context)
   return decided(
@@ -121,7 +127,7 @@ async function decided(
   { catalog }: Context,
   question: Hex,
   survivors: number[],
-  { tx, block }: { tx: Hex; block: number },
+  { tx, block }: { tx: Hex | null; block: number | null },
 ): Promise<Result<NarrowOutput>> {
   const labels = await catalog.labels(question)
   const name = (outcome: number) => plain(labels?.[outcome] ?? `${outcome}`)
@@ -138,7 +144,7 @@ async function decided(
     text: table([
       ['question', question],
       outcome === null ? ['possible', survivors.map(name).join(', ')] : ['answer', name(outcome)],
-      ['tx', tx],
+      tx === null ? ['keeper', 'answers there: multiverse keeper duties'] : ['tx', tx],
     ]),
   }
 }

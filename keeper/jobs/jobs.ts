@@ -37,7 +37,7 @@ export type Jobs = {
   /** Begins with the work. */
   start: () => Promise<void>
   answers: Pick<AnswerJobs, 'give'>
-  duties: Pick<Duties, 'verdicts'>
+  duties: Pick<Duties, 'verdicts' | 'take'>
   /** Adds jobs for all that waits for nothing, beyond what the chain's store has. */
   wakeOpen: () => Promise<void>
 }

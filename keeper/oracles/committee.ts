@@ -1,9 +1,19 @@
-import { encodeAbiParameters, getAbiItem, type Hex, isAddressEqual, type LocalAccount } from 'viem'
+import {
+  type Address,
+  encodeAbiParameters,
+  getAbiItem,
+  getAddress,
+  type Hex,
+  isAddressEqual,
+  type LocalAccount,
+} from 'viem'
 import { verifyTypedData } from 'viem/actions'
 import { z } from 'zod'
 import { committeeOracleAbi } from '../../sdk/abi.ts'
-import { isMultiverseError } from '../../sdk/errors.ts'
+import { isMultiverseError, MultiverseError } from '../../sdk/errors.ts'
 import { decodeTerms, type OracleTerms } from '../../sdk/terms.ts'
+import { verdictTypedData } from '../../sdk/verdict.ts'
+import { rpcError } from '../chain/rpc.ts'
 import { fetchGuarded } from '../fetch.ts'
 import { errorFields } from '../log.ts'
 import { isDatabaseError } from '../store/faults.ts'
@@ -37,24 +47,26 @@ const verdictsSchema = z.object({
     .max(256),
 })
 
-const TYPES = {
-  Verdict: [
-    { name: 'question', type: 'bytes32' },
-    { name: 'survivors', type: 'uint256' },
-  ],
-} as const
-
 export type CommitteeOptions = ServeOptions & {
   account: LocalAccount
   chainId: number
   verdicts: VerdictStore
 }
 
+export type CommitteeDuty = {
+  serve: Serve
+  /**
+   * Keeps what a member signed, if it really did. Gives how many signatures are known then.
+   * @throws NOT_A_MEMBER, NOT_SIGNED, ALREADY_ANSWERED
+   */
+  accept: (oracle: Address, terms: Hex, verdict: Verdict) => Promise<number>
+}
+
 /** Signs as a member what the keeper holds to be true, collects what others signed, and submits a majority's verdict. */
-export function createCommitteeDuty(options: CommitteeOptions): Serve {
+export function createCommitteeDuty(options: CommitteeOptions): CommitteeDuty {
   const { rpc, sender, config, account, chainId, verdicts, log } = options
 
-  return async function serve(asked) {
+  async function serve(asked: Asked): Promise<Next> {
     const { question, now } = asked
     const committee = decodeTerms('committee', asked.terms)
     const pending = await sign(asked, committee)
@@ -88,10 +100,9 @@ export function createCommitteeDuty(options: CommitteeOptions): Serve {
         },
       }
     const survivors = 1n << BigInt(look.decision.outcome)
-    const signature = await account.signTypedData({
-      ...typed(asked),
-      message: { question, survivors },
-    })
+    const signature = await account.signTypedData(
+      verdictTypedData({ chainId, oracle: asked.oracle }, { question, survivors }),
+    )
     await verdicts.keep({ question, signer: account.address, survivors: `${survivors}`, signature })
     log.info({ question, outcome: look.decision.outcome }, 'verdict.signed')
     return null
@@ -106,7 +117,8 @@ export function createCommitteeDuty(options: CommitteeOptions): Serve {
           for (const verdict of await ask(peer, asked.question)) {
             const isNew = !known.some(({ signer }) => isAddressEqual(signer, verdict.signer))
             const isMember = members.some((member) => isAddressEqual(member, verdict.signer))
-            if (isNew && isMember && (await isSigned(asked, verdict))) await verdicts.keep(verdict)
+            if (isNew && isMember && (await isSigned(asked.oracle, verdict)))
+              await verdicts.keep(verdict)
           }
         } catch (error) {
           if (isDatabaseError(error)) throw error
@@ -117,26 +129,31 @@ export function createCommitteeDuty(options: CommitteeOptions): Serve {
   }
 
   /** By an account, or by a contract's own word (ERC-1271). */
-  function isSigned(asked: Asked, { signer, survivors, signature, question }: Verdict) {
-    return verifyTypedData(rpc, {
-      address: signer,
-      ...typed(asked),
-      message: { question, survivors: BigInt(survivors) },
-      signature,
-    })
+  function isSigned(oracle: Address, { signer, survivors, signature, question }: Verdict) {
+    const data = verdictTypedData({ chainId, oracle }, { question, survivors: BigInt(survivors) })
+    return verifyTypedData(rpc, { address: signer, ...data, signature })
   }
 
-  function typed({ oracle }: Asked) {
-    return {
-      domain: {
-        name: 'Multiverse CommitteeOracle',
-        version: '1',
-        chainId,
-        verifyingContract: oracle,
-      },
-      types: TYPES,
-      primaryType: 'Verdict',
-    } as const
+  async function accept(oracle: Address, terms: Hex, verdict: Verdict): Promise<number> {
+    const { question, signer, survivors } = verdict
+    const { members } = decodeTerms('committee', terms)
+    if (!members.some((member) => isAddressEqual(member, signer)))
+      throw new MultiverseError(
+        'NOT_A_MEMBER',
+        `${signer} is not of the committee of question ${question}`,
+      )
+    const isTrue = await isSigned(oracle, verdict).catch((error: unknown) => {
+      throw rpcError(error)
+    })
+    if (!isTrue)
+      throw new MultiverseError('NOT_SIGNED', `${signer} did not sign ${survivors} of ${question}`)
+    const stands = await verdicts.keep({ ...verdict, signer: getAddress(signer) })
+    if (stands.survivors !== survivors)
+      throw new MultiverseError(
+        'ALREADY_ANSWERED',
+        `${signer} signed ${stands.survivors} of question ${question} before`,
+      )
+    return (await verdicts.of(question)).length
   }
 
   async function settle(
@@ -166,6 +183,8 @@ export function createCommitteeDuty(options: CommitteeOptions): Serve {
       return rest(error.code, error.message, now + COLLECT_AGAIN_S)
     }
   }
+
+  return { serve, accept }
 }
 
 /** What a peer's keeper has of a question. @throws SOURCE_UNREACHABLE, SOURCE_TOO_LARGE */

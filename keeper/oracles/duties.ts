@@ -40,6 +40,11 @@ export type Duties = Pick<Work, 'run' | 'bury' | 'withhold'> & {
   give(question: Hex, outcome: number | string): Promise<{ question: Hex; outcome: number } | null>
   /** What members of a committee signed of a question, as far as it is known here. */
   verdicts(question: Hex): Promise<Verdict[]>
+  /**
+   * Takes what a member of a committee signed, whoever brings it. Gives how many signatures of the question are known then.
+   * @throws UNKNOWN_QUESTION, TERMS_UNKNOWN, NOT_A_MEMBER, NOT_SIGNED, ALREADY_ANSWERED, RPC_FAILED
+   */
+  take(verdict: Verdict): Promise<number>
   /** Adds a job for every duty that waits for nothing. */
   wakeOpen(): Promise<void>
 }
@@ -84,9 +89,10 @@ export function createDuties(options: DutiesOptions): Duties {
   const decider = createDecider({ db, duties, rpc, limits })
   const serving = { ...options, ...decider }
   const optimistic = createOptimisticDuty({ ...serving, stakes: createStakeStore(db) })
+  const committee = createCommitteeDuty({ ...serving, chainId: deployment.chainId })
   const serve: Record<OracleKind, Serve> = {
     optimistic: optimistic.serve,
-    committee: createCommitteeDuty({ ...serving, chainId: deployment.chainId }),
+    committee: committee.serve,
     price: createPriceDuty(serving),
     reality: createRealityDuty(serving),
   }
@@ -147,10 +153,42 @@ export function createDuties(options: DutiesOptions): Duties {
     const loaded = await specOf(record)
     if (kind === 'own') return answerByOneself(record, loaded, now)
     const key = { outcomes, deadline, specHash }
-    const { terms } = loaded.spec
-    if (terms === undefined || !areTermsOf(question, { oracle, ...key }, terms))
+    const terms = termsOf(record, loaded, deadline)
+    if (terms === null)
       return rest('TERMS_UNKNOWN', 'the spec does not name the terms that the question binds')
     return serve[kind]({ record, question, oracle, key, terms, loaded, now })
+  }
+
+  /** The oracle's parameters, as the spec says and the question binds them; null when it says others, or none. */
+  function termsOf(
+    { question, oracle, outcomes, specHash }: DutyRecord,
+    { spec: { terms } }: LoadedSpec,
+    deadline: bigint,
+  ): Hex | null {
+    const bound = { oracle, outcomes, deadline, specHash }
+    return terms !== undefined && areTermsOf(question, bound, terms) ? terms : null
+  }
+
+  async function take(verdict: Verdict): Promise<number> {
+    const { question } = verdict
+    const record = await duties.load(question)
+    if (record?.kind !== 'committee')
+      throw new MultiverseError(
+        'UNKNOWN_QUESTION',
+        `question ${question} is none of a committee that this keeper has seen somebody push into`,
+      )
+    const { deadline } = await onChain(question)
+    const terms = termsOf(record, await specOf(record), deadline)
+    if (terms === null)
+      throw new MultiverseError(
+        'TERMS_UNKNOWN',
+        `the spec of question ${question} does not name the terms that the question binds`,
+      )
+    const known = await committee.accept(record.oracle, terms, verdict)
+    await db.transaction((tx) => queue.add(tx, 'duty', [question]))
+    queue.wake('duty', 1)
+    log.info({ question, signer: verdict.signer }, 'verdict.taken')
+    return known
   }
 
   /** The keeper is the oracle: what worlds and people say is seen to elsewhere, what other sources say here. */
@@ -274,6 +312,7 @@ export function createDuties(options: DutiesOptions): Duties {
     withhold: async (question, error) =>
       duties.rest(question as Hex, { reason: failure(error), time: null }),
     give,
+    take,
     verdicts: (question) => verdicts.of(question),
     async wakeOpen() {
       const count = await db.transaction(async (tx) => {

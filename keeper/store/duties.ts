@@ -56,7 +56,7 @@ export type DutyStore = {
   /** The open duties' questions that nothing is waited for in. */
   awake(tx: Transact): Promise<string[]>
   listener: ChainListener
-  /** For people: every duty, and why it rests. */
+  /** For people: every duty, why it rests and until when, and what the keeper put up in its game. The open ones first. */
   list(): Promise<object[]>
   counts(): Promise<{ state: string; count: number }[]>
 }
@@ -73,6 +73,9 @@ type Row = {
   asked_block: number | null
   resolved_block: number | null
 }
+
+/** Duties that are listed at most. */
+const MAX_LISTED = 1_000
 
 /** Each oracle that there is, by address, and the keeper itself. */
 export type Oracles = Partial<Record<DutyKind, Address>>
@@ -239,8 +242,13 @@ export function createDutyStore(db: Database, oracles: Oracles): DutyStore {
     listener,
     list: () =>
       db.query(
-        `select question, kind, state, decision, reason, wake_block as "wakeBlock", wake_time as "wakeTime"
-        from keeper.duties order by question`,
+        `select question, kind, state, decision, reason, wake_block as "wakeBlock", wake_time as "wakeTime",
+          coalesce((
+            select jsonb_agg(jsonb_build_object('outcome', outcome, 'bond', bond::text, 'token', token, 'state', stakes.state)
+              order by bond)
+            from keeper.stakes where stakes.question = duties.question
+          ), '[]'::jsonb) as bonds
+        from keeper.duties order by state desc, wake_time nulls last, question limit ${MAX_LISTED}`,
       ),
     counts: () =>
       db.query(

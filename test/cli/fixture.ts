@@ -7,6 +7,7 @@ import { worldsAbi } from '../../sdk/abi.ts'
 import { approve, ask, mint, pushDown } from '../../sdk/actions.ts'
 import { type Path, questionId } from '../../sdk/ids.ts'
 import { parseSpec, specDataUri, type Spec } from '../../sdk/spec.ts'
+import { encodeTerms } from '../../sdk/terms.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { multiverse, type Ran } from './harness.ts'
 
@@ -27,6 +28,8 @@ export type Fixture = {
   answerable: Hex
   /** Carol's, which she can narrow. */
   narrowable: Hex
+  /** A committee's, of whom carol is one. */
+  votable: Hex
   /** The keeper's, whose deadline has passed. */
   late: Hex
   /** Has work done when it is the turn of the command line's wallet, whose transactions have to go one after another. */
@@ -40,7 +43,7 @@ const WEEK_S = 604_800n
 
 export async function startFixture(): Promise<Fixture> {
   const dataDir = await mkdtemp(join(tmpdir(), 'multiverse-cli-'))
-  const chain = await startChain()
+  const chain = await startChain({ withOracles: true })
   const { deployment } = chain
   const { multiverse: ledger, worlds, token } = deployment.addresses
   const specPath = join(dataDir, 'spec.json')
@@ -50,14 +53,21 @@ export async function startFixture(): Promise<Fixture> {
   const address = (wallet: Wallet) => chain.accounts[WALLETS[wallet]]!.address
   const now = (await chain.publicClient.getBlock()).timestamp
 
-  const put = async (title: string, oracle: Wallet, deadline = now + WEEK_S): Promise<Hex> => {
-    const { json, labels, specHash } = parseSpec(JSON.stringify(titled(title)))
+  const put = async (
+    title: string,
+    oracle: Wallet | 'committee',
+    deadline = now + WEEK_S,
+  ): Promise<Hex> => {
+    const committee = encodeTerms('committee', { members: [address('carol')], threshold: 1n })
+    const isCommittee = oracle === 'committee'
+    const spec = { ...titled(title), ...(isCommittee ? { terms: committee.terms } : {}) }
+    const { json, labels, specHash } = parseSpec(JSON.stringify(spec))
     const terms = {
-      oracle: address(oracle),
+      oracle: isCommittee ? deployment.addresses.committeeOracle! : address(oracle),
       outcomes: labels.length,
       deadline,
       specHash,
-      termsHash: zeroHash,
+      termsHash: isCommittee ? committee.termsHash : zeroHash,
     }
     await ask(of('deployer'), { multiverse: ledger, uri: specDataUri(json), ...terms })
     return questionId(terms)
@@ -66,6 +76,7 @@ export async function startFixture(): Promise<Fixture> {
   const twin = await put('which way', 'bob')
   const answerable = await put('Answer me', 'bob')
   const narrowable = await put('Narrow me', 'carol')
+  const votable = await put('Vote for me', 'committee')
   const late = await put('Too late', 'keeper', now + 3600n)
 
   for (const wallet of ['alice', 'bob', 'carol'] as const) {
@@ -121,6 +132,7 @@ export async function startFixture(): Promise<Fixture> {
     twin,
     answerable,
     narrowable,
+    votable,
     late,
     inTurn,
     run: (line, env) =>

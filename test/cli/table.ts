@@ -9,6 +9,7 @@ import {
   questionsOutput,
   redeemerOutput,
   redeemersOutput,
+  signOutput,
   transferOutput,
   verseOutput,
   versesOutput,
@@ -75,6 +76,12 @@ export const ROWS: Row[] = [
     line: ({ answerable }) => `resolve --question ${answerable} --outcome nash --as bob`,
     names: ({ answerable }) => answerable,
     isWriting: true,
+  },
+  {
+    verb: 'sign',
+    schema: signOutput,
+    line: ({ votable }) => `sign --question ${votable} --outcome nash --as carol`,
+    names: ({ votable }) => votable,
   },
   {
     verb: 'narrow',

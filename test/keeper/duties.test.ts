@@ -3,6 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { type Hex, numberToHex, parseAbi, zeroAddress } from 'viem'
 import type { HDAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { keeperDutiesVerb } from '../../cli/verbs/keeper.ts'
+import { resolveVerb } from '../../cli/verbs/resolve.ts'
+import { signVerb } from '../../cli/verbs/sign.ts'
 import { optimisticOracleAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import type { LocalChain } from '../helpers/chain.ts'
@@ -87,6 +90,8 @@ async function listening(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** What a verb of the command is told. */
+const command = () => ({ data: keeper.dataDir, rpc: chain.url })
 const gameSpec = { outcome: { source: 'pipeline' } } as const
 
 test('proposes what its worlds came to, waits, settles, and has its bond back', async () => {
@@ -98,6 +103,17 @@ test('proposes what its worlds came to, waits, settles, and has its bond back', 
   expect(more).toEqual([])
   expect(first).toMatchObject({ answerer: me(), outcome: OPTIMAL, bond: rules.minimumBond })
   expect(await answersOf(chain, question)).toEqual([])
+  const { json, text } = await keeperDutiesVerb({ data: keeper.dataDir })
+  const duty = json.duties.find((each) => each.question === question)!
+  expect(duty).toMatchObject({
+    kind: 'optimistic',
+    state: 'open',
+    decision: { outcome: OPTIMAL, source: 'pipeline' },
+    reason: { code: 'ANSWER_STANDS' },
+    bonds: [{ outcome: OPTIMAL, bond: `${rules.minimumBond}`, state: 'open' }],
+  })
+  expect(duty.wakeTime).toBeGreaterThan(Number(await timeOf(chain)))
+  expect(text).toMatch(/optimistic +open +1, pipeline +10 of /)
 
   await pass(chain, rules.liveness)
   expect((await answered(question)).args).toMatchObject({ outcome: OPTIMAL, expired: false })
@@ -140,10 +156,9 @@ test('leaves an answer alone that somebody gave by hand, and it could not work o
   const asked = await askOracle(chain, 'optimistic', rules, { outcome: { source: 'manual' } })
   await push(chain, asked.question)
   await untilDuty(keeper, asked.question, rests('ANSWER_UNKNOWN'))
-  expect(await keeper.answer(asked.question, 'chaos')).toEqual({
-    status: 202,
-    body: { question: asked.question, outcome: 2 },
-  })
+  const { question } = asked
+  const given = await resolveVerb({ ...command(), question, outcome: 'chaos', as: 'carol' })
+  expect(given.json).toMatchObject({ question, outcome: 2, label: 'chaos', tx: null })
   await untilDuty(keeper, asked.question, rests('ANSWER_STANDS'))
   await dispute(chain, asked.question, NASH, 20n)
   await untilDuty(keeper, asked.question, rests('ANSWER_NOT_REPRODUCIBLE'))
@@ -336,6 +351,37 @@ test('signs as a member, collects what others really signed, and tells the ledge
   shared = [await signed(other)]
   await pass(chain, 20)
   expect((await answered(question)).args.outcome).toBe(OPTIMAL)
+})
+
+test('takes what members signed with the command, and nothing of anybody else', async () => {
+  const members = [me(), rival()].toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
+  const committee = { members, threshold: 2n }
+  const { question } = await askOracle(chain, 'committee', committee, gameSpec)
+  const signing = { ...command(), question, outcome: 'optimal' }
+  await expect(signVerb({ ...signing, as: 'bob' })).rejects.toMatchObject({
+    code: 'UNKNOWN_QUESTION',
+  })
+  await push(chain, question)
+  await untilDuty(keeper, question, rests('VERDICT_PENDING'))
+  await expect(signVerb({ ...signing, as: 'carol' })).rejects.toMatchObject({
+    code: 'NOT_A_MEMBER',
+  })
+  const forged = {
+    question,
+    signer: rival(),
+    survivors: `${1n << BigInt(OPTIMAL)}`,
+    signature: `0x${'11'.repeat(65)}`,
+  }
+  expect(await keeper.call('POST', '/verdicts', forged)).toMatchObject({
+    status: 403,
+    body: { code: 'NOT_SIGNED' },
+  })
+  const { json } = await signVerb({ ...signing, as: 'bob' })
+  expect(json).toMatchObject({ signer: rival(), outcome: OPTIMAL, threshold: 2, known: 2 })
+  expect((await answered(question)).args.outcome).toBe(OPTIMAL)
+  await expect(signVerb({ ...signing, outcome: 'nash', as: 'bob' })).rejects.toMatchObject({
+    code: 'ALREADY_ANSWERED',
+  })
 })
 
 test('records what time has decided', async () => {
