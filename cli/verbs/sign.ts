@@ -58,7 +58,7 @@ export async function signVerb(options: SignOptions): Promise<Result<SignOutput>
       if (isMultiverseError(error, 'NO_KEEPER')) return null
       throw error
     })
-  const label = loaded!.labels[outcome] ?? null
+  const label = loaded.labels[outcome] ?? null
   return {
     json: { ...verdict, outcome, label, threshold: Number(threshold), known },
     text: table([

@@ -159,16 +159,6 @@ export function createDuties(options: DutiesOptions): Duties {
     return serve[kind]({ record, question, oracle, key, terms, loaded, now })
   }
 
-  /** The oracle's parameters, as the spec says and the question binds them; null when it says others, or none. */
-  function termsOf(
-    { question, oracle, outcomes, specHash }: DutyRecord,
-    { spec: { terms } }: LoadedSpec,
-    deadline: bigint,
-  ): Hex | null {
-    const bound = { oracle, outcomes, deadline, specHash }
-    return terms !== undefined && areTermsOf(question, bound, terms) ? terms : null
-  }
-
   async function take(verdict: Verdict): Promise<number> {
     const { question } = verdict
     const record = await duties.load(question)
@@ -323,4 +313,14 @@ export function createDuties(options: DutiesOptions): Duties {
       queue.wake('duty', count)
     },
   }
+}
+
+/** The oracle's parameters, as the spec says and the question binds them; null when it says others, or none. */
+function termsOf(
+  { question, oracle, outcomes, specHash }: DutyRecord,
+  { spec: { terms } }: LoadedSpec,
+  deadline: bigint,
+): Hex | null {
+  const bound = { oracle, outcomes, deadline, specHash }
+  return terms !== undefined && areTermsOf(question, bound, terms) ? terms : null
 }
