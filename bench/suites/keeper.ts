@@ -9,6 +9,8 @@ import { measureSustained } from '../keeper/sustained.ts'
 
 /** How long a stream of partitions must be borne. */
 const SECONDS = '300'
+/** A little more than the keeper has to bear. */
+const RATE = '21'
 /** How many settled partitions must not delay a start. */
 const SETTLED = '10000'
 
@@ -22,6 +24,8 @@ export const bench: Bench = {
       options: {
         /** Length of the stream. */
         seconds: { type: 'string', default: SECONDS },
+        /** Partitions a second in it. */
+        rate: { type: 'string', default: RATE },
         /** Settled partitions at a cold start. */
         settled: { type: 'string', default: SETTLED },
         /** Parts to run, with commas between; all of them without it. */
@@ -29,6 +33,7 @@ export const bench: Bench = {
       },
     })
     const seconds = whole('seconds', values.seconds)
+    const rate = whole('rate', values.rate)
     const settled = whole('settled', values.settled)
     const parts: Record<string, () => Promise<Row[]>> = {
       light: () => measureLight(note),
@@ -36,7 +41,7 @@ export const bench: Bench = {
       store: () => measureStore(note),
       durability: () => measureDurability(note),
       cold: () => measureCold(settled, note),
-      sustained: () => measureSustained(seconds, note),
+      sustained: () => measureSustained(seconds, rate, note),
     }
     const wanted = values.only?.split(',') ?? Object.keys(parts)
     const rows: Row[] = []
