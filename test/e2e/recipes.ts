@@ -14,7 +14,7 @@ import {
   verseOnOutput,
   worldOutput,
 } from '../../sdk/runtimeOutput.ts'
-import { harnessEnv, lastJson, type Ran } from '../cli/harness.ts'
+import { harnessEnv, inProcess, lastJson, type Ran } from '../cli/harness.ts'
 
 // The justfile's recipes, each run by `just` itself on a stack that has played the default scenario: the seeds' commands print
 // rows of that very run.
@@ -287,14 +287,26 @@ async function run({ recipe, args = [] }: Case, dataDir: string): Promise<Ran> {
 }
 
 /** Runs a case, checks what it printed, and gives what it exited with, and what it said if that is wrong. */
-async function outcome(each: Case, dataDir: string): Promise<[string, number | null, string?]> {
-  const ran = await run(each, dataDir)
+async function outcome(
+  each: Case,
+  dataDir: string,
+  runner = run,
+): Promise<[string, number | null, string?]> {
+  const ran = await runner(each, dataDir)
   if (ran.code !== (each.code ?? 0)) return [each.recipe, ran.code, ran.stderr]
   each.check?.(ran)
   return [each.recipe, ran.code]
 }
 
 const expected = ({ recipe, code = 0 }: Case) => [recipe, code]
+
+/** The commands that look, of a folder on which nothing runs: without `just`, which was seen to pass on what it is given. */
+export async function lookWhereNothingRuns(dataDir: string): Promise<void> {
+  const here = ({ recipe, args = [] }: Case) =>
+    inProcess([recipe, ...args, '--json', '--data', dataDir])
+  // One after another: one process at a time has the database.
+  for (const each of LOOKING) expect(await outcome(each, dataDir, here)).toEqual(expected(each))
+}
 
 /** Registers the tests, in order, on the running stack of a data folder. */
 export function testRecipes(dataDir: () => string): void {

@@ -38,7 +38,7 @@ import {
 import { verseOnOutput } from '../../sdk/runtimeOutput.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
 import { lastJson, multiverse, start } from '../cli/harness.ts'
-import { testRecipes } from './recipes.ts'
+import { lookWhereNothingRuns, testRecipes } from './recipes.ts'
 
 // The whole multiverse as its users run it: chain, contracts, keeper, indexer and analytics as processes of `multiverse up`.
 // One stack for the whole file; the tests build on each other in order.
@@ -403,6 +403,7 @@ test('Ctrl-C ends every process, and the next start goes on where it was', async
   expect(lanes.map(({ name }) => name)).toEqual(['nash', 'optimal', 'chaos'])
   const audited = sqlOutput.parse(await json('gf3-audit pipeline')).rows.map((row) => row[1])
   expect(audited).toEqual(expect.arrayContaining(lanes.map(({ verse }) => verse)))
+  await lookWhereNothingRuns(dataDir)
 
   const { scenario } = up.ready
   up = await startUp('--scenario')
