@@ -4,6 +4,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { indexerHolder } from '../../cli/check/holders.ts'
+import { createChainReader } from '../../indexer/chain.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { createLife, fillPockets, type Life } from './life.ts'
 import { openGate, until } from './services.ts'
@@ -142,14 +143,9 @@ async function expectEqual(): Promise<void> {
 /** Blocks that the analytics serve and the chain does not have. */
 async function deadBlocks(): Promise<bigint[]> {
   const rows = await stage.query('SELECT number::INT, hash FROM blocks')
-  const found = await Promise.all(
-    rows.map(async ([number, hash]) => {
-      const blockNumber = BigInt(number as number)
-      const block = await stage.chain.publicClient.getBlock({ blockNumber }).catch(() => null)
-      return block?.hash === hash ? [] : [blockNumber]
-    }),
-  )
-  return found.flat()
+  const numbers = rows.map(([number]) => BigInt(number as number))
+  const headers = await createChainReader(stage.chain.url).headers(numbers)
+  return numbers.filter((_, index) => headers[index]?.hash !== rows[index]![1])
 }
 
 /** How far the file of the mirror that was killed is, and how many of its events or balances are wrong among themselves. */

@@ -145,7 +145,7 @@ async function answers(url: string): Promise<boolean> {
 export async function until(
   what: string,
   condition: () => Promise<boolean>,
-  timeoutMs = 120_000,
+  timeoutMs = 240_000,
 ): Promise<void> {
   const end = Date.now() + timeoutMs
   while (!(await condition())) {

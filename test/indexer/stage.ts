@@ -97,7 +97,7 @@ export async function createStage(
         graphqlUrl: `${stage.ponder.url}/graphql`,
         client: chain.publicClient,
         multiverse: chain.deployment.addresses.multiverse,
-        patienceMs: 120_000,
+        patienceMs: 240_000,
         also,
       })
     },
