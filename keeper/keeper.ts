@@ -9,7 +9,7 @@ import { oraclesOf } from '../sdk/terms.ts'
 import { claimKeeperSocket } from '../sdk/node/keeperSocket.ts'
 import { createBooks, openStores } from './books.ts'
 import { followDeployment } from './chain/following.ts'
-import { createRpc, getRangeLogs } from './chain/rpc.ts'
+import { createRpc, getRangeLogs, isMined } from './chain/rpc.ts'
 import { verifyChain } from './chain/verify.ts'
 import { readFacts } from './chain/facts.ts'
 import { keepTime } from './clock.ts'
@@ -286,6 +286,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
         const logs = await getRangeLogs(rpc, [multiverse, addresses.worlds], from, to)
         return readFacts(logs, { multiverse, worlds: addresses.worlds, keeper: account.address })
       },
+      isMined: (hash) => isMined(rpc, hash),
       metrics,
       log,
     })

@@ -6,7 +6,7 @@ import { errorFields, type Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Providers } from './providers.ts'
 import type { ChainStore } from './store/chain.ts'
-import type { Discrepancies } from './store/reconcile.ts'
+import type { Discrepancies, Phantom } from './store/reconcile.ts'
 
 /** What a comparison found, and put right. */
 export type Reconciled = {
@@ -18,6 +18,8 @@ export type Reconciled = {
   forgotten: number
   /** Facts of the chain that the books lacked, written down. */
   missing: number
+  /** Reports and answers that the books had and the chain has not, made again. */
+  phantoms: number
 }
 
 /** Compares chain, books and worlds, and puts right what differs. */
@@ -40,6 +42,8 @@ export function createReconciler(options: {
   startBlock: number
   /** The facts in a range of blocks, both ends included. */
   readFacts: (from: number, to: number) => Promise<Fact[]>
+  /** Whether the chain has a transaction in a block. */
+  isMined: (tx: Hex) => Promise<boolean>
   metrics: Pick<Metrics, 'reconciled'>
   log: Log
 }): Reconciler {
@@ -54,7 +58,7 @@ export function createReconciler(options: {
     const found = {
       orphans: await destroyOrphans(),
       released: await release(),
-      missing: isFirst ? 0 : await audit(),
+      ...(isFirst ? { missing: 0, phantoms: 0 } : await audit()),
       forgotten: isFirst ? 0 : await wakeForgotten(),
     }
     const isQuiet = Object.values(found).every((count) => count === 0)
@@ -103,25 +107,40 @@ export function createReconciler(options: {
   }
 
   /** Reads the newest settled blocks again, and a part of the history, in turn all of it. */
-  async function audit(): Promise<number> {
+  async function audit(): Promise<Pick<Reconciled, 'missing' | 'phantoms'>> {
     const { deep } = chain.view()
-    if (deep < startBlock) return 0
+    const found = { missing: 0, phantoms: 0 }
+    if (deep < startBlock) return found
     const recent = Math.max(startBlock, deep - RECENT_SIZE + 1)
-    let count = await writeMissing(recent, deep)
+    await look(recent, deep, found)
     if (cursor < recent) {
       const to = Math.min(recent - 1, cursor + HISTORY_SIZE - 1)
-      count += await writeMissing(cursor, to)
+      await look(cursor, to, found)
       cursor = to + 1
     } else cursor = startBlock
-    return count
+    return found
   }
 
-  async function writeMissing(from: number, to: number): Promise<number> {
-    const missing = await books.missing(await options.readFacts(from, to))
-    if (missing.length === 0) return 0
+  async function look(
+    from: number,
+    to: number,
+    found: Pick<Reconciled, 'missing' | 'phantoms'>,
+  ): Promise<void> {
+    const facts = await options.readFacts(from, to)
+    const missing = await books.missing(facts)
     for (const { kind, at } of missing) log.warn({ fact: kind, ...at }, 'fact.missed')
-    await chain.apply({ kind: 'history', facts: missing })
-    return missing.length
+    if (missing.length > 0) await chain.apply({ kind: 'history', facts: missing })
+    found.missing += missing.length
+    found.phantoms += await disown(await books.phantoms(facts, from, to))
+  }
+
+  /** An endpoint may have left out logs: what a receipt stands for is there. */
+  async function disown(suspected: readonly Phantom[]): Promise<number> {
+    const phantoms: Phantom[] = []
+    for (const each of suspected) if (!(await options.isMined(each.tx))) phantoms.push(each)
+    for (const each of phantoms) log.warn(each, 'tx.phantom')
+    if (phantoms.length > 0) await books.disown(phantoms)
+    return phantoms.length
   }
 
   function wakeForgotten(): Promise<number> {

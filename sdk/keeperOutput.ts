@@ -156,4 +156,6 @@ export const keeperReconcileOutput = z.strictObject({
   forgotten: count,
   /** Facts of the chain that the books lacked. */
   missing: count,
+  /** Reports and answers that the books had and the chain has not. */
+  phantoms: count,
 })

@@ -216,7 +216,7 @@ function shortened(purpose: string): string {
 /** Has the keeper compare chain, books and worlds now. */
 export async function keeperReconcileVerb(options: CommonOptions): Promise<Result> {
   const found = keeperReconcileOutput.parse(await ask(options, 'POST', '/reconcile', {}))
-  const { orphans, released, forgotten, missing } = found
+  const { orphans, released, forgotten, missing, phantoms } = found
   return {
     json: found,
     text: table([
@@ -224,6 +224,7 @@ export async function keeperReconcileVerb(options: CommonOptions): Promise<Resul
       ['ended partitions let go of', `${released}`],
       ['forgotten jobs taken up', `${forgotten}`],
       ['missed facts written down', `${missing}`],
+      ['reports and answers that the chain has not, made again', `${phantoms}`],
     ]),
   }
 }

@@ -6,6 +6,7 @@ import {
   createPublicClient,
   custom,
   type CustomTransport,
+  type Hex,
   type Log,
   numberToHex,
   type PublicClient,
@@ -113,6 +114,15 @@ export async function getOtherRangeLogs(
   const filter = { address: addresses, fromBlock: numberToHex(from), toBlock: numberToHex(to) }
   const logs = await rpc.endpoints.secondOpinion({ method: 'eth_getLogs', params: [filter] })
   return Array.isArray(logs) ? (logs as RpcLog[]).map((log) => formatLog(log)) : null
+}
+
+/** Whether a transaction is in a block, as far as the endpoint knows. @throws RPC_FAILED */
+export async function isMined(rpc: Rpc, hash: Hex): Promise<boolean> {
+  const params = [hash]
+  const receipt = await rpc.endpoints
+    .request({ method: 'eth_getTransactionReceipt', params })
+    .catch(reject)
+  return receipt !== null
 }
 
 /** The logs of `addresses` from one block to another, both included. @throws RPC_FAILED */

@@ -3,6 +3,10 @@ import type { Fact } from '../chain/facts.ts'
 import { partitionKey } from '../jobs/key.ts'
 import type { Database } from './database.ts'
 import type { Queue } from './queue.ts'
+import { disown, type Woken } from './undo.ts'
+
+/** A transaction that the books take for mined, by what it was to bring about. */
+export type Phantom = { purpose: string; tx: Hex }
 
 /** What is out of step in the books, and how it is put right. */
 export type Discrepancies = {
@@ -14,6 +18,10 @@ export type Discrepancies = {
   resolvedAnywhere(keys: readonly Hex[]): Promise<Hex[]>
   /** Has jobs let go of what lives for these partitions. */
   wake(keys: readonly Hex[]): Promise<void>
+  /** Reports and answers that the books have in a range of blocks, and that are not among its facts. */
+  phantoms(facts: readonly Fact[], from: number, to: number): Promise<Phantom[]>
+  /** Has what the chain does not have made again. */
+  disown(phantoms: readonly Phantom[]): Promise<void>
   /** The facts of these that the books lack. */
   missing(facts: readonly Fact[]): Promise<Fact[]>
 }
@@ -100,6 +108,32 @@ export function createDiscrepancies(options: {
     async wake(keys) {
       await db.transaction((tx) => queue.add(tx, 'partition', keys))
       queue.wake('partition', keys.length)
+    },
+    async phantoms(facts, from, to) {
+      const reports = facts.flatMap((fact) => (fact.kind === 'reported' ? [keyOf(fact)] : []))
+      const answers = facts.flatMap((fact) => (fact.kind === 'resolved' ? [fact.question] : []))
+      return db.query<Phantom>(
+        `select 'report:' || key as purpose, report_tx as tx from keeper.partitions
+        where report_block between $1 and $2 and report_tx is not null and key <> all($3)
+        union all
+        select 'answer:' || question, tx from keeper.answers
+        where block between $1 and $2 and state = 'mined' and tx is not null and question <> all($4)`,
+        [from, to, reports, answers],
+      )
+    },
+    async disown(phantoms) {
+      const woken: Woken = { partition: new Set(), answer: new Set() }
+      await db.transaction(async (tx) => {
+        await disown(
+          tx,
+          phantoms.map(({ purpose }) => purpose),
+          woken,
+        )
+        await queue.add(tx, 'partition', [...woken.partition])
+        await queue.add(tx, 'answer', [...woken.answer])
+      })
+      queue.wake('partition', woken.partition.size)
+      queue.wake('answer', woken.answer.size)
     },
     async missing(facts) {
       const of = <K extends Fact['kind']>(kind: K) =>

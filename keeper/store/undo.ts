@@ -129,6 +129,22 @@ const undoing = (which: string) => `with undone as (
     where txs.sender = undone.sender and txs.nonce = undone.nonce and txs.state = 'replaced'
   )`
 
+/**
+ * Takes reports and answers, by their transactions' purposes, as not made: the chain has none of them.
+ */
+export async function disown(
+  { query }: Transact,
+  purposes: readonly string[],
+  woken: Woken,
+): Promise<void> {
+  const rows = [{ purposes: [...purposes] }]
+  await query(
+    `${undoing(`where purposes ?| $1::text[] and state = 'mined'`)} select purposes from undone`,
+    [purposes],
+  )
+  await unmine({ query }, keysFor(rows, 'report'), keysFor(rows, 'answer'), woken)
+}
+
 /** The partitions or questions that transactions were for. */
 function keysFor(txs: { purposes: string[] }[], kind: 'report' | 'answer'): Keys {
   return txs

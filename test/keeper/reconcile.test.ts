@@ -10,6 +10,7 @@ import type { WorldRuntimeProvider } from '../../providers/provider.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import type { LocalChain } from '../helpers/chain.ts'
+import { startFaultyRpc } from '../helpers/faultyRpc.ts'
 import { createStage } from './stage.ts'
 import {
   askQuestion,
@@ -61,7 +62,7 @@ const keyOf = (question: Hex) =>
   })
 const instances = async () => (await raw.list()).map(({ id }) => id)
 const reconcile = async () => (await keeperReconcileVerb({ data: dataDir })).json
-const none = { orphans: 0, released: 0, forgotten: 0, missing: 0 }
+const none = { orphans: 0, released: 0, forgotten: 0, missing: 0, phantoms: 0 }
 
 async function reported() {
   const { question } = await askQuestion(chain, spec())
@@ -129,4 +130,34 @@ test('what the books have lost of the chain is written down again, and done once
   )
   expect(await reportsOf(chain, question)).toHaveLength(1)
   expect(await reconcile()).toEqual(none)
+})
+
+test('a report that only the books have, as an endpoint made it up, is made after all, and once', async () => {
+  await keeper.stop()
+  const proxy = await startFaultyRpc(chain.url)
+  const folder = await stage.folder(chain)
+  const deceived = await stage.keeper(chain, { MULTIVERSE_RPC_URL: proxy.url }, { dataDir: folder })
+  const { question } = await askQuestion(chain, spec({ title: 'Deceived?' }))
+  const { question: other } = await askQuestion(chain, spec({ title: 'Deceived?' }))
+  const { hash } = await push(chain, other)
+  await deceived.until(ROOT, other, isState('reported'))
+  // Whatever is sent goes nowhere, and has the receipt of something else.
+  const receipt = await chain.testClient.request({
+    method: 'eth_getTransactionReceipt' as never,
+    params: [hash] as never,
+  })
+  proxy.set({ swallowSends: true, answers: { eth_getTransactionReceipt: receipt } })
+  await push(chain, question)
+  await deceived.until(ROOT, question, isState('reported'))
+  expect(await reportsOf(chain, question)).toEqual([])
+  proxy.heal()
+  expect((await keeperReconcileVerb({ data: folder })).json).toMatchObject({ phantoms: 1 })
+  await eventually('a report', async () => {
+    const value = await reportsOf(chain, question)
+    return { value: value.length, isReached: value.length === 1 }
+  })
+  await deceived.until(ROOT, question, isState('reported'))
+  expect((await keeperReconcileVerb({ data: folder })).json).toMatchObject({ phantoms: 0 })
+  await deceived.stop()
+  await proxy.stop()
 })

@@ -234,3 +234,47 @@ test('killed at every move of a game, it puts up each bond once, and has them ba
   ])
   expect(await answersOf(chain, question)).toHaveLength(1)
 })
+
+/** Puts as many empty blocks in the place of the newest ones. */
+const reorg = (depth: number) =>
+  chain.testClient.request({ method: 'anvil_reorg' as never, params: [depth, []] as never })
+
+test('a redemption, and a bond, that a reorganisation took back are made again, and once', async () => {
+  await keeper.says('keeper.ready')
+  const { question } = await askQuestion(chain, spec())
+  await push(chain, question, [], 10n * UNIT)
+  const winner = childVerse(ROOT, question, 0)
+  await give(OWNER, winner, 4n * UNIT)
+  const before = await held(OWNER, ROOT)
+  await answerWith(question)
+  await until(OWNER, ROOT, before + 4n * UNIT)
+  const [made] = await pullUps(question)
+  const { blockNumber } = await chain.publicClient.getTransactionReceipt({ hash: made!.tx })
+  await reorg(Number((await chain.publicClient.getBlockNumber()) - blockNumber) + 1)
+  expect(await pullUps(question)).toEqual([])
+  await until(OWNER, ROOT, before + 4n * UNIT)
+  expect(await pullUps(question)).toHaveLength(1)
+
+  const rules = gameTerms(chain)
+  const { question: played } = await askOracle(chain, 'optimistic', rules, {
+    outcome: { source: 'pipeline' },
+  })
+  await push(chain, played)
+  const answers = (count: number) =>
+    eventually('answers', async () => {
+      const value = await answersIn(chain, played)
+      return { value: value.length, isReached: value.length === count }
+    })
+  await answers(1)
+  const funds = await held(KEEPER, ROOT)
+  await reorg(1)
+  await answers(1)
+  await dispute(chain, played, 0, 20n)
+  await answers(3)
+  await reorg(1)
+  await answers(3)
+  expect(await held(KEEPER, ROOT)).toBe(funds - 40n)
+  await pass(chain, rules.liveness)
+  await until(KEEPER, ROOT, funds + 30n)
+  expect(await answersOf(chain, played)).toHaveLength(1)
+})
