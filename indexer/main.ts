@@ -8,6 +8,7 @@ import { onStop } from '../sdk/node/lifecycle.ts'
 import { acquireLock, acquireLockWithin } from '../sdk/node/lock.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import { type ChainReader, createChainReader, requireDeployment } from './chain.ts'
+import { forgetKept } from './postgres.ts'
 import { prepareFolder, schemaName } from './prepare.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { createLog, required, requiredPort, runService } from './service.ts'
@@ -46,7 +47,11 @@ await runService(async () => {
     // Ponder's process holds this one: the last launcher's may outlive it by some seconds.
     const ponderLock = join(folder, 'ponder.lock')
     const prepare = async (distrust: string | null) => {
-      if (process.env['INDEXER_DATABASE_URL']) return 'new'
+      const url = process.env['INDEXER_DATABASE_URL']
+      if (url) {
+        if (isLocal) await forgetKept(url, deployment.chainId)
+        return 'new'
+      }
       const held = await acquireLockWithin(ponderLock, STOP_MS + 3_000)
       try {
         return await prepareFolder({ folder, schema, isLocal, distrust }, { chain, log })
