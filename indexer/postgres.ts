@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 /** As much of ponder's own Postgres client as is used here. */
 type Client = {
   connect(): Promise<unknown>
-  query<T>(sql: string, values?: unknown[]): Promise<{ rows: T[] }>
+  query(sql: string, values?: unknown[]): Promise<{ rows: Record<string, string>[] }>
   end(): Promise<void>
 }
 
@@ -20,11 +20,11 @@ export async function forgetKept(connectionString: string, chainId: number): Pro
   const client = new PgClient({ connectionString })
   await client.connect()
   try {
-    const { rows } = await client.query<{ name: string }>(
+    const { rows } = await client.query(
       `SELECT table_name AS name FROM information_schema.columns
        WHERE table_schema = 'ponder_sync' AND column_name = 'chain_id'`,
     )
-    for (const { name } of rows)
+    for (const { name = '' } of rows)
       await client.query(`DELETE FROM ponder_sync."${name}" WHERE chain_id = $1`, [chainId])
   } finally {
     await client.end()

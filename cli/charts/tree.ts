@@ -32,8 +32,17 @@ const SQL = `
   LEFT JOIN outcomes o ON o.question = v.question AND o.outcome = v.outcome
   LEFT JOIN (
     SELECT verse, string_agg(CASE WHEN display = round(display) THEN display::HUGEINT::VARCHAR ELSE round(display, 4)::VARCHAR END
-                             || ' ' || coalesce(symbol, left(token, 10)), ', ' ORDER BY token) AS supply
-    FROM v_supplies WHERE amount > 0::BIGNUM AND verse IN (SELECT verse FROM shown) GROUP BY verse
+                             || ' ' || symbol, ', ' ORDER BY token) AS supply
+    FROM (
+      SELECT p.verse, p.token, coalesce(t.symbol, left(p.token, 10)) AS symbol,
+             held.amount::DOUBLE / pow(10, coalesce(t.decimals, 0)) AS display
+      FROM shown
+      JOIN positions p USING (verse)
+      JOIN supplies held USING (position)
+      LEFT JOIN tokens t USING (token)
+      WHERE held.amount > 0::BIGNUM
+    )
+    GROUP BY verse
   ) s USING (verse)
   LEFT JOIN (
     SELECT verse, arg_max(coalesce(provider_id, 'a world') || coalesce(', cost ' || round(cost::DOUBLE / 1e18, 4), ''), entity_id) AS world
