@@ -64,10 +64,10 @@ SELECT v.verse, v.parent, coalesce(o.label, v.outcome::text, 'root') AS name, st
 FROM shown v JOIN v_states st USING (verse) LEFT JOIN v_probabilities p USING (verse)
 LEFT JOIN outcomes o ON o.question = v.question AND o.outcome = v.outcome
 LEFT JOIN (
-  SELECT verse, string_agg(CASE WHEN display = round(display) THEN display::numeric::text ELSE trim_scale(round(display::numeric, 4))::text END
+  SELECT verse, string_agg(CASE WHEN display = round(display) THEN display::numeric::text ELSE as_double(display::numeric) END
                            || ' ' || coalesce(symbol, left(token, 10)), ', ' ORDER BY token) AS supply
   FROM v_supplies WHERE amount > 0 AND verse IN (SELECT verse FROM shown) GROUP BY verse) s USING (verse)
 LEFT JOIN (
-  SELECT DISTINCT ON (verse) verse, coalesce(provider_id, 'a world') || coalesce(', cost ' || trim_scale(round(cost / 1e18, 4)), '') AS world
+  SELECT DISTINCT ON (verse) verse, coalesce(provider_id, 'a world') || coalesce(', cost ' || as_double(cost / 1e18), '') AS world
   FROM worlds WHERE verse IN (SELECT verse FROM shown) ORDER BY verse, entity_id DESC) w USING (verse)
 ORDER BY v.depth, v.parent, v.outcome

@@ -33,6 +33,10 @@ CREATE INDEX ON worlds (verse);
 CREATE INDEX ON journal (kind);
 CREATE INDEX ON wev_partitions (question);
 
+-- A number of at most four decimals as DuckDB writes a DOUBLE.
+CREATE FUNCTION as_double(x numeric) RETURNS text LANGUAGE sql IMMUTABLE AS
+  $$ SELECT CASE WHEN round(x, 4) = trunc(x) THEN trunc(x) || '.0' ELSE trim_scale(round(x, 4))::text END $$;
+
 CREATE VIEW events AS
 SELECT 'QuestionAsked' AS kind, event_id, block_number, block_hash, block_timestamp, tx_hash, log_index,
        oracle AS account, question, NULL::text AS verse, NULL::text AS token, NULL::text AS position, NULL::numeric AS amount FROM questions
