@@ -38,7 +38,7 @@ vi.setConfig(PATIENT)
 const isDeep = process.env['DEEP'] === '1'
 const RANDOM = isDeep ? { kills: 100, partitions: 200 } : { kills: 10, partitions: 40 }
 /** As many starts as kills: longer than other tests, above all beside much else. */
-const MANY_STARTS = isDeep ? 3_600_000 : 600_000
+const MANY_STARTS = isDeep ? 7_200_000 : 1_200_000
 
 const stage = createStage()
 let chain: LocalChain

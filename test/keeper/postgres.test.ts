@@ -29,7 +29,7 @@ vi.setConfig(PATIENT)
 const isDeep = process.env['DEEP'] === '1'
 const KEEPERS = 4
 const SHARED = isDeep ? { partitions: 500, kills: 60 } : { partitions: 40, kills: 5 }
-const LONG = isDeep ? 3_600_000 : 600_000
+const LONG = isDeep ? 7_200_000 : 600_000
 const asked = spec({ outcome: { source: 'pipeline' } })
 
 const stage = createStage()
