@@ -222,7 +222,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       .filter((key) => !FOREIGN.includes(key))
       // Without the value: the name may be a secret's, misspelt.
       .map((key) => `${key}: no such setting`),
-    ...(parsed.success ? dutyProblems(parsed.data) : []),
+    ...dutyProblems(given),
     ...keyProblems(given),
   ]
   if (!parsed.success || problems.length > 0)

@@ -22,6 +22,7 @@ import { createKeyedLock } from './jobs/lock.ts'
 import { createPipeline, type Pipeline } from './jobs/pipeline.ts'
 import { createVerseIndex } from './jobs/verses.ts'
 import { createWorlds } from './jobs/worlds/worlds.ts'
+import { type Books, keepBooks } from './keeping.ts'
 import { errorFields, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { openAll } from './opening.ts'
@@ -33,16 +34,11 @@ import { untilSettled } from './settle.ts'
 import { createSending } from './sending.ts'
 import { createService } from './service.ts'
 import { createSpecLoader } from './specs.ts'
-import type { AnswerStore } from './store/answers.ts'
-import { type ChainListener, type ChainStore, createChainStore } from './store/chain.ts'
-import { createFlowStore } from './store/flows.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
-import type { PartitionStore } from './store/partitions.ts'
 import { createDiscrepancies } from './store/reconcile.ts'
-import { countDoubled, rivalListener } from './store/rivals.ts'
+import { countDoubled } from './store/rivals.ts'
 import { createSpecStore } from './store/specs.ts'
-import type { TxStore } from './store/txs.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
 
@@ -71,14 +67,6 @@ export type KeeperOptions = {
   env?: Readonly<Record<string, string | undefined>>
   /** Stands between the keeper and its books: tests end it there. By default nothing does. */
   through?: (books: Books) => Books
-}
-
-/** Where the keeper writes down what it is about to do and what it did. */
-export type Books = {
-  chain: ChainStore
-  partitions: PartitionStore
-  answers: AnswerStore
-  txs: TxStore
 }
 
 /**
@@ -160,29 +148,14 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
 
     const { multiverse } = addresses
     const { duties, redemptions } = stores
-    const rivals = rivalListener({ chainId, multiverse })
-    const flows = createFlowStore(db, { chainId, multiverse, confirmations })
-    const listener: ChainListener = async (tx, change) => [
-      ...(await flows.listener(tx, change)),
-      ...(await duties.listener(tx, change)),
-      ...(await redemptions.listener(tx, change)),
-      ...(await rivals(tx, change)),
-    ]
-    const through = options.through ?? ((books: Books) => books)
-    const { chain, partitions, answers, txs } = through({
-      chain: createChainStore({
-        db,
-        queue,
-        journal,
-        chainId,
-        multiverse,
-        confirmations,
-        listener,
-        log,
-      }),
-      partitions: stores.partitions,
-      answers: stores.answers,
-      txs: stores.txs,
+    const { chain, partitions, answers, txs, flows } = keepBooks({
+      db,
+      stores,
+      chainId,
+      multiverse,
+      confirmations,
+      through: options.through,
+      log,
     })
     const specs = createSpecStore(db)
     const locked = createKeyedLock()

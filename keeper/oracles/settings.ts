@@ -92,8 +92,10 @@ export function dutyConfig(data: Parsed): DutyConfig {
   }
 }
 
-/** What one setting demands of another, as a problem of the configuration; empty when all is well. */
-export function dutyProblems(data: Parsed): string[] {
+/** What one setting demands of another, as a problem of the configuration; empty when all is well, or one itself is wrong. */
+export function dutyProblems(given: Readonly<Record<string, string | undefined>>): string[] {
+  const { data } = z.object(dutySettings).safeParse(given)
+  if (data === undefined) return []
   const { KEEPER_DUTIES: duties, KEEPER_STAKES: stakes, KEEPER_REDEEM_PRICES: prices } = data
   return [
     ...(duties.has('propose') && stakes === undefined

@@ -187,7 +187,8 @@ test('puts nothing at stake, and redeems nothing, without being told how much', 
   expect([...duties.stakes.values()]).toEqual([1_000n])
   expect([...duties.prices.values()]).toEqual([5n * 10n ** 14n])
   expect(loadConfig({ ...good, KEEPER_DUTIES: 'none' }).duties.duties.size).toBe(0)
-  const message = problem({ ...good, KEEPER_DUTIES: 'propose,redeem' })
+  const message = problem({ ...good, KEEPER_DUTIES: 'propose,redeem', KEEPER_PORT: 'x' })
+  expect(message).toContain('KEEPER_PORT=x')
   expect(message).toContain('KEEPER_STAKES: propose needs')
   expect(message).toContain('KEEPER_REDEEM_PRICES: redeem needs')
   for (const [key, value] of [

@@ -1,6 +1,6 @@
 import type { Hex } from 'viem'
 import { type StepName, STEPS } from '../../../keeper/jobs/machine.ts'
-import type { Books } from '../../../keeper/keeper.ts'
+import type { Books } from '../../../keeper/keeping.ts'
 
 // The places at which a keeper can end between two writes. Those of steps are listed from the machine's own list.
 
