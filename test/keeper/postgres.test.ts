@@ -10,6 +10,7 @@ import { CRASH_CHILD, type KeeperProcess } from './child.ts'
 import { expectNothingWasted, expectOnceInJournal, expectOnceOnChain } from './once.ts'
 import { createStage } from './stage.ts'
 import {
+  answersOf,
   askQuestion,
   eventually,
   keeperClient,
@@ -73,6 +74,12 @@ async function beginPartition(): Promise<Hex> {
   return question
 }
 
+async function areAnswered(questions: readonly Hex[]): Promise<boolean> {
+  for (const question of questions.toReversed())
+    if ((await answersOf(chain, question)).length === 0) return false
+  return true
+}
+
 test(
   `${KEEPERS} keepers share ${SHARED.partitions} partitions, and are killed ${SHARED.kills} times: each is branched, reported and answered once`,
   async () => {
@@ -88,7 +95,12 @@ test(
       while (questions.length < wanted) questions.push(await beginPartition())
       const at = Math.floor(random() * KEEPERS)
       const keeper = running[at]!
-      await keeper.saysMuch(keeper.lines.length + Math.floor(random() * 6))
+      const lines = keeper.lines.length + Math.floor(random() * 6)
+      await eventually('a moment to be killed', async () => {
+        const value = keeper.lines.length
+        // It has nothing more to say when the others did all that there was.
+        return { value, isReached: value >= lines || (await areAnswered(questions)) }
+      })
       keeper.signal('SIGKILL')
       expect([seed, await keeper.ended, keeper.errors]).toEqual([seed, 'SIGKILL', []])
       running[at] = places[at]!.start()
