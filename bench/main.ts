@@ -35,4 +35,7 @@ try {
 } catch (error) {
   console.error(`error BENCH_FAILED: ${bench.name}: ${oneLine(error)}`)
   process.exitCode = 1
+} finally {
+  // Whoever started this one holds a channel to it, which a bench may have begun to listen to: it is no work that is left.
+  process.channel?.unref()
 }
