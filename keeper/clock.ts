@@ -1,5 +1,4 @@
-import type { Log } from './log.ts'
-import { errorFields } from './log.ts'
+import { errorFields, type Log } from './log.ts'
 import type { Queue } from './store/queue.ts'
 
 // The machine's clock can be set while the keeper runs, and goes on by hours when the machine wakes from sleep. Whatever lasts is

@@ -4,6 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONGEST = [
   'keeper/crash',
   'keeper/postgres',
+  'keeper/surroundings',
   'keeper/hostile',
   'keeper/badWorlds',
   'keeper/redeem',
