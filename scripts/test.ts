@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { runChecks } from './check.ts'
+import { failuresOf, type VitestReport } from './failures.ts'
 
 // All of the project's tests in one run, closing with one line `N passed, N failed`. Arguments choose suites by name:
 // `npm test -- contracts keeper`. `--deep` first takes the long runs instead: `npm run test:deep [-- NAME]`.
 
-type Count = { passed: number; failed: number }
+/** `failures`: what a reader of nothing but the last lines has to know, a text each. */
+type Count = { passed: number; failed: number; failures?: string[] }
 /** `optIn`: run only when named, and why; null when it is run like the others. */
 type Suite = { name: string; run: () => Promise<Count>; optIn?: string | null }
 
@@ -152,11 +154,9 @@ async function vitest(paths: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const { code } = await run('vitest', ['run', ...paths, ...reporters], env)
     const text = await readFile(report, 'utf8').catch(() => '{}')
-    const { numPassedTests = 0, numFailedTests = 0 } = JSON.parse(text) as {
-      numPassedTests?: number
-      numFailedTests?: number
-    }
-    return settle(code, { passed: numPassedTests, failed: numFailedTests })
+    const found = JSON.parse(text) as VitestReport
+    const { numPassedTests: passed = 0, numFailedTests: failed = 0 } = found
+    return settle(code, { passed, failed, failures: failuresOf(found, root) })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -179,7 +179,7 @@ if (unknown !== undefined) {
 
 /** Beside the first suites: it mostly waits for downloads and for a guest to boot. */
 const preparing = hasEngines && !isDeep && chosen.length === 0 ? prepareEngines() : null
-const total: Count = { passed: 0, failed: 0 }
+const total = { passed: 0, failed: 0, failures: [] as string[] }
 for (const suite of suites) {
   if (chosen.length > 0 && !chosen.includes(suite.name)) continue
   if (chosen.length === 0 && suite.optIn != null) {
@@ -190,8 +190,13 @@ for (const suite of suites) {
   const count = await suite.run()
   total.passed += count.passed
   total.failed += count.failed
+  total.failures.push(...(count.failures ?? []))
+  if (count.failed > 0 && !count.failures?.length)
+    total.failures.push(`suite ${suite.name}: see what it printed`)
   const seconds = ((Date.now() - from) / 1000).toFixed(1)
   console.log(`suite ${suite.name}: ${count.passed} ok, ${count.failed} not ok (${seconds} s)`)
 }
+// Again at the end: of a long log often only the end is kept.
+for (const failure of total.failures) console.log(`\nfailed: ${failure}`)
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1
