@@ -10,6 +10,8 @@ const LONGEST = [
   'keeper/redeem',
   'keeper/process',
   'keeper/refusals',
+  'deploy/network',
+  'deploy/running',
 ].map((name) => `/test/${name}.test.ts`)
 
 /** Begins with the longest files; the others come in vitest's own order, by what they took before or by their size. */
