@@ -75,7 +75,9 @@ export function nextTry(
   if (count >= attempts) return { kind: 'dead' }
   const bound = Math.min(maxMs, firstMs * 2 ** Math.min(count - 1, 30))
   const ownMs = (bound * (1 + random)) / 2
-  const leastMs = Math.min(askedMs ?? 0, MAX_ASKED_MS) * (1 + random / 10)
+  const heededMs = Math.min(askedMs ?? 0, MAX_ASKED_MS)
+  // Not `heededMs * (1 + random / 10)`, which rounds to more than a tenth above it.
+  const leastMs = heededMs + (heededMs * random) / 10
   return { kind: 'again', afterMs: Math.ceil(Math.max(ownMs, leastMs)) }
 }
 

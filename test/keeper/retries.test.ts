@@ -83,6 +83,7 @@ test('nobody is asked again sooner than it said, nor for ever for having said so
         expect(told.afterMs).toBeLessThanOrEqual(Math.max(own.afterMs, 3_960_000))
       },
     ),
+    { examples: [['outage', 1, 1 - 2 ** -52, 3_600_000]] },
   )
   expect(nextTry('rateLimit', 1, 0.5, 20_000)).toEqual({ kind: 'again', afterMs: 21_000 })
 })
