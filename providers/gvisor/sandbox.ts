@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { keepStart, firstLine, run } from '../host/commands.ts'
+import { diskFull, isFull } from '../host/files.ts'
 import { kill } from '../host/session.ts'
 import { engineCommand, type Engine } from './engine.ts'
 import { createReader, encodeRequest, type Answer, type Output, type Request } from './protocol.ts'
@@ -18,7 +19,10 @@ export type Sandbox = {
   ask(request: Request, onOutput?: (output: Output) => void): Promise<Answer>
   /** Bytes of this machine's memory that the world takes: its processes, its files, and what gVisor keeps for them. */
   usedBytes(): Promise<number>
-  /** Writes its whole state to an empty folder. The container ends with it, also when that fails. */
+  /**
+   * Writes its whole state to an empty folder. The container ends with it, also when that fails.
+   * @throws DISK_FULL (retryable), PROVIDER_FAILED
+   */
   checkpoint(folder: string): Promise<void>
   /** Ends the container; resolves when nothing of it is left. Idempotent. */
   kill(): Promise<void>
@@ -95,6 +99,10 @@ function createSandbox(
         await run(file, [...flags, 'checkpoint', '--image-path', folder, id], {
           timeoutMs: CHECKPOINT_MS,
         })
+      } catch (error) {
+        // runsc does not say which error of the disk it was.
+        if (!(await isFull(folder))) throw error
+        throw diskFull(folder, error)
       } finally {
         await (ending ??= end())
       }

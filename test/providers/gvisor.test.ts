@@ -593,7 +593,10 @@ ask()`
       const { id } = await provider.create({ seed: 1n })
       await provider.execute(id, 'x = 1')
       await fill()
-      await expect(provider.snapshot(id)).rejects.toMatchObject({ code: 'PROVIDER_FAILED' })
+      await expect(provider.snapshot(id)).rejects.toMatchObject({
+        code: 'DISK_FULL',
+        isRetryable: true,
+      })
       expect(await readdir(join(disk, 'snapshots'))).toEqual([])
       await empty()
       expect((await provider.execute(id, 'x + 1')).value).toBe(2)
