@@ -8,6 +8,7 @@ import {
   askQuestion,
   eventually,
   isState,
+  KEEPER,
   PATIENT,
   push,
   reportsOf,
@@ -31,10 +32,20 @@ beforeAll(async () => {
   keeper = await stage.keeper(chain, {}, { dataDir })
 })
 
-/** Starts the keeper again with other settings. */
+/**
+ * Starts the keeper again with other settings, and waits until all that it ever signed is in a block: what a reorganisation
+ * took back is sent again, and a block of its own is one more confirmation of what went before.
+ */
 async function restart(env: Record<string, string>): Promise<void> {
   await keeper.stop()
   keeper = await stage.keeper(chain, env, { dataDir })
+  const { address } = chain.accounts[KEEPER]!
+  await eventually('all that was signed in blocks', async () => {
+    const { body } = await keeper.call('GET', '/txs')
+    const nonces = (body as { txs: { nonce: number }[] }).txs.map(({ nonce }) => nonce)
+    const value = await chain.publicClient.getTransactionCount({ address })
+    return { value: { value, nonces }, isReached: value > Math.max(...nonces) }
+  })
 }
 
 const head = async () => Number(await chain.publicClient.getBlockNumber())
