@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { pbkdf2Sync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
@@ -18,7 +19,7 @@ import {
   type Transport,
   type WalletClient,
 } from 'viem'
-import { type HDAccount, mnemonicToAccount } from 'viem/accounts'
+import { type HDAccount, HDKey, hdKeyToAccount } from 'viem/accounts'
 import { anvil as anvilChain } from 'viem/chains'
 import type { Deployment } from '../../sdk/deployment.ts'
 
@@ -95,8 +96,9 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
   try {
     const port = await listening(child.stdout, exited)
     const url = `http://127.0.0.1:${port}`
+    const seed = HDKey.fromMasterSeed(pbkdf2Sync(MNEMONIC, 'mnemonic', 2_048, 64, 'sha512'))
     const accounts = Array.from({ length: 10 }, (_, addressIndex) =>
-      mnemonicToAccount(MNEMONIC, { addressIndex }),
+      hdKeyToAccount(seed, { addressIndex }),
     )
     const transport = http(url, { retryCount: 0 })
     const common = { chain: anvilChain, transport, pollingInterval: 20, cacheTime: 0 }

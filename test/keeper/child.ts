@@ -9,6 +9,9 @@ const MAIN = fileURLToPath(new URL('../../keeper/main.ts', import.meta.url))
 /** A keeper that ends itself where it is told, and tells what lives at its providers. */
 export const CRASH_CHILD = fileURLToPath(new URL('./crash/child.ts', import.meta.url))
 
+/** For processes that live for seconds: a database's code that is compiled once more, to be faster later, is not worth it. */
+const SHORT_LIVED = '--liftoff-only'
+
 type LogLine = Record<string, unknown> & { msg: string }
 
 export type KeeperProcess = {
@@ -42,7 +45,7 @@ export function spawnKeeper(
     within = [],
   }: { inputs?: readonly string[]; main?: string; within?: readonly string[] } = {},
 ): KeeperProcess {
-  const [command, ...args] = [...within, process.execPath, main]
+  const [command, ...args] = [...within, process.execPath, SHORT_LIVED, main]
   const child: ChildProcess = spawn(command, args, {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
     stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],

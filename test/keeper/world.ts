@@ -1,4 +1,5 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cpSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,17 +50,22 @@ export async function createFolders(): Promise<Folders> {
   return {
     async open(log) {
       const folder = join(root, `books-${++count}`)
-      await cp(template, folder, { recursive: true })
+      copy(template, folder)
       return openFolder(folder, log)
     },
     async create({ deployment }) {
       const dataDir = join(root, `data-${++count}`)
-      await cp(template, dataPaths(dataDir).keeper, { recursive: true })
+      copy(template, dataPaths(dataDir).keeper)
       await writeFile(dataPaths(dataDir).deployment, JSON.stringify(deployment))
       return dataDir
     },
     remove: () => rm(root, { recursive: true, force: true }),
   }
+}
+
+/** At one go: file by file it takes five times the processor's time. */
+function copy(from: string, to: string): void {
+  cpSync(from, to, { recursive: true })
 }
 
 /** A spec of three verses whose programs cost 4, 3 and 5, after a setup that they build on. */
