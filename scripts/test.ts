@@ -48,7 +48,8 @@ const everyday: Suite[] = [
       ? null
       : 'needs gVisor and QEMU: scripts/install-engines.sh, then npm test -- engines',
   },
-  { name: 'keeper', run: () => vitest(['test/keeper']) },
+  // Its databases live for seconds: their code is not worth being compiled once more.
+  { name: 'keeper', run: () => vitest(['test/keeper', '--execArgv=--liftoff-only']) },
   { name: 'indexer', run: () => vitest(['test/indexer', 'test/seeds.test.ts']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
   {
