@@ -1,4 +1,4 @@
-import { type Address, encodeFunctionData, type Hex, hexToBigInt } from 'viem'
+import { type Address, encodeFunctionData, type Hex, hexToBigInt, withRetry } from 'viem'
 import { simulateContract } from 'viem/actions'
 import { z } from 'zod'
 import { multiverseAbi } from '../../sdk/abi.ts'
@@ -71,12 +71,18 @@ const headSchema = z.object({
 /** What the indexer holds, over GraphQL. Every method throws INDEXER_UNREACHABLE when it does not answer. */
 export function indexerHolder(url: string): Holder {
   const ask = async <T>(schema: z.ZodType<T>, query: string): Promise<T> => {
-    try {
-      const response = await fetch(url, {
+    const send = () =>
+      fetch(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ query }),
         signal: AbortSignal.timeout(30_000),
+      })
+    try {
+      // It hangs up on those who are silent for some seconds, at times just when they ask again.
+      const response = await withRetry(send, {
+        retryCount: 1,
+        shouldRetry: ({ error }) => error instanceof TypeError,
       })
       return z.object({ data: schema }).parse(await response.json()).data
     } catch (cause) {
