@@ -11,5 +11,6 @@ export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'multiverse-tests-'))
   process.env[SHARED_FOLDER] = folder
   process.env['NODE_COMPILE_CACHE'] = compiledCode()
-  return () => rm(folder, { recursive: true, force: true })
+  // Processes that are about to end may still leave there what they compiled.
+  return () => rm(folder, { recursive: true, force: true, maxRetries: 10 })
 }

@@ -57,7 +57,9 @@ async function settle(
     })
     return rest('SETTLED', 'told the ledger')
   } catch (error) {
-    if (!isMultiverseError(error) || error.isRetryable) throw error
+    // What reverts without a word of its own is broken: somebody has to see to it.
+    const isRefused = isMultiverseError(error) && error.code !== 'CONTRACT_REVERT'
+    if (!isRefused || error.isRetryable) throw error
     // Refused before it was sent. Only an answer that is not final yet comes by waiting.
     const until = error.code === 'NOT_FINAL' ? now + ASK_AGAIN_S : null
     return rest(error.code, error.message, until)

@@ -39,8 +39,8 @@ export type DutyStore = {
   /** Records what the answer is held to be, unless that is recorded already. Gives what stands then. */
   decide(tx: Transact, question: Hex, decision: Decision): Promise<Decision>
   rest(question: Hex, rest: Rest): Promise<void>
-  /** It is given up on, until somebody moves or the deadline decides. */
-  bury(question: Hex, reason: Failure): Promise<void>
+  /** It is given up on, until somebody moves or the deadline decides, unless that has passed by `now`, Unix seconds. */
+  bury(question: Hex, reason: Failure, now: number): Promise<void>
   /** Says whether it was open until now. */
   finish(tx: Transact, question: Hex): Promise<boolean>
   /** Opens a duty anew, with whatever `also` writes. */
@@ -176,11 +176,11 @@ export function createDutyStore(db: Database, oracles: Oracles): DutyStore {
         [question, reason && JSON.stringify(reason), block ?? null, time ?? null, forPipeline],
       )
     },
-    async bury(question, reason) {
+    async bury(question, reason, now) {
       await db.query(
         `update keeper.duties set reason = $2::jsonb, wake_block = null, for_pipeline = false,
-          wake_time = (select deadline from keeper.questions where id = $1) where question = $1`,
-        [question, JSON.stringify(reason)],
+          wake_time = (select deadline from keeper.questions where id = $1 and deadline > $3) where question = $1`,
+        [question, JSON.stringify(reason), now],
       )
     },
     async finish({ query }, question) {

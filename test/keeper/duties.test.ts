@@ -1,12 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Hex, numberToHex, parseAbi, zeroAddress } from 'viem'
+import { type Abi, type Address, type Hex, numberToHex, parseAbi, zeroAddress } from 'viem'
 import type { HDAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { keeperDutiesVerb } from '../../cli/verbs/keeper.ts'
 import { resolveVerb } from '../../cli/verbs/resolve.ts'
 import { signVerb } from '../../cli/verbs/sign.ts'
-import { optimisticOracleAbi } from '../../sdk/abi.ts'
+import { multiverseAbi, optimisticOracleAbi, priceOracleAbi } from '../../sdk/abi.ts'
 import { ROOT } from '../../sdk/ids.ts'
 import type { LocalChain } from '../helpers/chain.ts'
 import {
@@ -28,6 +28,7 @@ import {
   untilDuty,
 } from './oracles.ts'
 import { createStage } from './stage.ts'
+import { refuse } from './surroundings/refusing.ts'
 import {
   answersOf,
   askQuestion,
@@ -392,3 +393,78 @@ test('records what time has decided', async () => {
   expect((await answered(question)).args).toMatchObject({ outcome: 3, expired: true })
   await untilDuty(keeper, question, ({ state }) => state === 'done')
 })
+
+/** Questions that an answer is due to once time has passed: their oracle's, or the ledger's own. */
+const DUE: [what: string, begin: () => Promise<Due>][] = [
+  [
+    'an oracle that will not settle its game',
+    async () => {
+      const rules = gameTerms(chain)
+      const asked = await askOracle(chain, 'optimistic', rules, gameSpec)
+      await propose(chain, asked, rules, OPTIMAL, rules.minimumBond)
+      const { optimisticOracle: address } = chain.deployment.addresses
+      const { liveness: seconds } = rules
+      return { ...asked, address: address!, abi: optimisticOracleAbi, name: 'settle', seconds }
+    },
+  ],
+  [
+    'an oracle that will not settle its price',
+    async () => {
+      const feed = await deployMock(chain, 'MockAggregator')
+      const now = await timeOf(chain)
+      const abi = parseAbi(['function push(int256, uint256) returns (uint80)'])
+      for (const [price, at] of [
+        [1_500n, now - 10n],
+        [1_500n, now + 30n],
+      ])
+        await sent(chain, RIVAL, { address: feed, abi, functionName: 'push', args: [price, at] })
+      const thresholds = [1_000n, 2_000n]
+      const terms = { feed, phase: 1, time: now + 20n, maxDelay: 500, thresholds }
+      const asked = await askOracle(chain, 'price', terms)
+      const { priceOracle: address } = chain.deployment.addresses
+      return { ...asked, address: address!, abi: priceOracleAbi, name: 'settle', seconds: 60 }
+    },
+  ],
+  [
+    'a ledger that will not expire a question',
+    async () => {
+      const asked = await askQuestion(chain, spec(), { deadlineInS: 20_000 })
+      const { multiverse: address } = chain.deployment.addresses
+      return { ...asked, address, abi: multiverseAbi, name: 'expire', seconds: 50_000 }
+    },
+  ],
+]
+type Due = { question: Hex; address: Address; abi: Abi; name: string; seconds: number }
+
+test.each(DUE)(
+  '%s costs that question its answer, and is asked again when told to',
+  async (_, begin) => {
+    const { question, address, abi, name, seconds } = await begin()
+    await push(chain, question)
+    await keeper.until(ROOT, question, isState('reported'))
+    const heal = await refuse(chain, address, abi, name)
+    await pass(chain, seconds)
+    const duty = await untilDuty(keeper, question, rests('CONTRACT_REVERT'))
+    expect(duty).toMatchObject({ state: 'open', reason: { code: 'CONTRACT_REVERT' } })
+    // Others go on, and whatever comes meanwhile it is not asked again and again.
+    const { question: other } = await askQuestion(chain, spec(gameSpec))
+    await push(chain, other)
+    expect((await answered(other)).args.outcome).toBe(OPTIMAL)
+    await chain.testClient.mine({ blocks: 2 })
+    await keeper.until(ROOT, other, isState('resolved'))
+    const { body } = await keeper.call('GET', '/jobs?state=dead')
+    expect(body).toMatchObject({
+      jobs: [{ question, failures: 1, error: { code: 'CONTRACT_REVERT' } }],
+    })
+    expect(await answersOf(chain, question)).toEqual([])
+
+    await heal()
+    expect(await keeper.call('POST', '/jobs/retry', { key: question })).toMatchObject({
+      status: 200,
+    })
+    await answered(question)
+    await untilDuty(keeper, question, ({ state }) => state === 'done')
+    const { body: left } = await keeper.call('GET', '/jobs?state=dead')
+    expect(left).toEqual({ jobs: [] })
+  },
+)
