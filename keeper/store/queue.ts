@@ -1,4 +1,5 @@
 import type { JobWithMetadata } from 'pg-boss'
+import { createKeyedLock } from '../jobs/lock.ts'
 import type { Database, Transact } from './database.ts'
 
 /** What a job is about: a partition's key or a question's id. */
@@ -59,6 +60,12 @@ const OPTIONS = {
   deleteAfterSeconds: 3_600,
 } as const
 
+/**
+ * The longest there is: work is not over because it takes long. That whoever did it is gone is told by its heart on a server, and
+ * by the next start elsewhere.
+ */
+const EXPIRE_S = 86_400
+
 /** The job queue on pg-boss. */
 export async function createQueue(db: Database): Promise<Queue> {
   const { boss } = db
@@ -83,6 +90,8 @@ export async function createQueue(db: Database): Promise<Queue> {
   let isStopping = false
   /** Jobs whose work is under way here. */
   const running = new Set<string>()
+  /** A job that expired because the clock was set is given out again while it runs: the second waits for the first. */
+  const locked = createKeyedLock()
 
   /**
    * What a job came to may not have been written down, for want of room: it would be taken for running until it expires. All that
@@ -129,6 +138,7 @@ export async function createQueue(db: Database): Promise<Queue> {
         data: { key },
         singletonKey: key,
         group: { id: key },
+        expireInSeconds: EXPIRE_S,
       }))
       await boss.insert(name, jobs, { db: tx.boss })
       await tx.query(HURRY, [name, jobs.map(({ singletonKey }) => singletonKey)])
@@ -142,6 +152,7 @@ export async function createQueue(db: Database): Promise<Queue> {
         data: { key, isRetry: true },
         singletonKey: key,
         group: { id: key },
+        expireInSeconds: EXPIRE_S,
         startAfter,
       }
       await boss.insert(name, [job], { db: tx.boss })
@@ -171,12 +182,17 @@ export async function createQueue(db: Database): Promise<Queue> {
         const run = async ([job]: JobWithMetadata<{ key: string; isRetry?: boolean }>[]) => {
           if (!job) return
           worker.isBusy = true
-          running.add(job.id)
           try {
             const { key, isRetry = false } = job.data
-            await handler({ key, isRetry: isRetry || job.retryCount > 0, signal: job.signal })
+            await locked(`${name} ${key}`, async () => {
+              running.add(job.id)
+              await handler({
+                key,
+                isRetry: isRetry || job.retryCount > 0,
+                signal: job.signal,
+              }).finally(() => running.delete(job.id))
+            })
           } finally {
-            running.delete(job.id)
             worker.isBusy = false
             boss.notifyWorker(worker.id)
           }

@@ -210,13 +210,15 @@ export async function eventually<T>(
   look: () => Promise<{ value: T; isReached: boolean }>,
   timeoutMs = 120_000,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs
-  // Soon at first; whoever is waited for long is not kept from its work by the asking.
-  for (let waitMs = 5; ; waitMs = Math.min(2 * waitMs, 40)) {
+  const begun = performance.now()
+  for (;;) {
     const { value, isReached } = await look()
     if (isReached) return value
-    if (Date.now() > deadline)
+    const waitedMs = performance.now() - begun
+    if (waitedMs > timeoutMs)
       throw new Error(`${what} did not come to pass; last seen: ${JSON.stringify(value)}`)
+    // Soon at first; whoever is waited for long is not kept from its work by the asking.
+    const waitMs = Math.min(Math.max(5, waitedMs / 10), 200)
     await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }
