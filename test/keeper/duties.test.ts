@@ -104,8 +104,12 @@ test('proposes what its worlds came to, waits, settles, and has its bond back', 
   expect(more).toEqual([])
   expect(first).toMatchObject({ answerer: me(), outcome: OPTIMAL, bond: rules.minimumBond })
   expect(await answersOf(chain, question)).toEqual([])
-  const { json, text } = await keeperDutiesVerb({ data: keeper.dataDir })
-  const duty = json.duties.find((each) => each.question === question)!
+  // Its own answer wakes it once more when the block is followed.
+  const { duty, text } = await eventually('a duty that waits', async () => {
+    const { json, text } = await keeperDutiesVerb({ data: keeper.dataDir })
+    const duty = json.duties.find((each) => each.question === question)!
+    return { value: { duty, text }, isReached: duty.wakeTime !== null }
+  })
   expect(duty).toMatchObject({
     kind: 'optimistic',
     state: 'open',
