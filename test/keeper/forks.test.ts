@@ -110,7 +110,7 @@ async function expectAgreement(): Promise<void> {
     const { body } = await keeper.call('GET', '/worlds')
     const { worlds } = body as { worlds: { verseId: Hex }[] }
     const value = worlds.map(({ verseId }) => verseId).toSorted()
-    return { value: { value, expected }, isReached: `${value}` === `${expected}` }
+    return { value: { value, expected }, isReached: value.join() === expected.join() }
   })
 }
 
