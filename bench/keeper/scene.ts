@@ -48,11 +48,10 @@ export async function inScene<T>(
       stop,
       async start(env = {}, main) {
         await stop()
-        keeper = spawnKeeper(
-          keeperEnv(chain, dataDir, env),
-          cache,
-          main === undefined ? {} : { main },
-        )
+        keeper = spawnKeeper(keeperEnv(chain, dataDir, env), cache, {
+          isLasting: true,
+          ...(main !== undefined && { main }),
+        })
         await keeper.says('keeper.ready')
         return keeper
       },

@@ -10,7 +10,7 @@ const MAIN = fileURLToPath(new URL('../../keeper/main.ts', import.meta.url))
 export const CRASH_CHILD = fileURLToPath(new URL('./crash/child.ts', import.meta.url))
 
 /** For processes that live for seconds: a database's code that is compiled once more, to be faster later, is not worth it. */
-const SHORT_LIVED = '--liftoff-only'
+const SHORT_LIVED = ['--liftoff-only']
 
 type LogLine = Record<string, unknown> & { msg: string }
 
@@ -34,7 +34,8 @@ export type KeeperProcess = {
 
 /**
  * `cache` is a folder for what the next one need not compile again; `inputs` is what descriptors from 3 on hold; `main` is
- * another entry point than the keeper's own; `within` is a command that becomes the one that follows it.
+ * another entry point than the keeper's own; `within` is a command that becomes the one that follows it; `isLasting` says that
+ * it lives for longer than seconds.
  */
 export function spawnKeeper(
   env: Record<string, string>,
@@ -43,9 +44,15 @@ export function spawnKeeper(
     inputs = [],
     main = MAIN,
     within = [],
-  }: { inputs?: readonly string[]; main?: string; within?: readonly string[] } = {},
+    isLasting = false,
+  }: {
+    inputs?: readonly string[]
+    main?: string
+    within?: readonly string[]
+    isLasting?: boolean
+  } = {},
 ): KeeperProcess {
-  const [command, ...args] = [...within, process.execPath, SHORT_LIVED, main]
+  const [command, ...args] = [...within, process.execPath, ...(isLasting ? [] : SHORT_LIVED), main]
   const child: ChildProcess = spawn(command, args, {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: cache, ...env },
     stdio: ['pipe', 'inherit', 'pipe', ...inputs.map(() => 'pipe' as const)],
