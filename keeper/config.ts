@@ -35,6 +35,8 @@ export type Config = {
   providers: readonly string[]
   /** New worlds kept ready of each backend that boots slowly. */
   warmWorlds: number
+  /** Processes that do lanes again; null for one for each core. */
+  verifiers: number | null
   /** What each provider may be asked for, by its name. */
   providerLimits: ReadonlyMap<string, ProviderLimits>
   /** Milliseconds that one run of code in a world may take. */
@@ -173,6 +175,7 @@ export const settings = z.object({
   KEEPER_PROVIDER_CONCURRENCY: perProvider('calls at the same time').optional(),
   KEEPER_PROVIDER_RATE: perProvider('calls a minute').optional(),
   KEEPER_WARM_WORLDS: whole('a number of worlds', 0, 64).default(1),
+  KEEPER_VERIFIERS: whole('a number of processes', 1, 256).optional(),
   KEEPER_WORLD_TIME_MS: whole('milliseconds', 10, 600_000).default(10_000),
   KEEPER_WORLD_MEMORY_MB: whole('megabytes', 1, 1_024).default(64),
   KEEPER_WORLD_CPU_PERCENT: whole('percent of a core', 1, 100).default(100),
@@ -241,6 +244,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     providers: data.KEEPER_PROVIDERS,
     providerLimits: limitsOf(data.KEEPER_PROVIDER_CONCURRENCY, data.KEEPER_PROVIDER_RATE),
     warmWorlds: data.KEEPER_WARM_WORLDS,
+    verifiers: data.KEEPER_VERIFIERS ?? null,
     worldTimeMs: data.KEEPER_WORLD_TIME_MS,
     worldMemoryMb: data.KEEPER_WORLD_MEMORY_MB,
     worldCpuPercent: data.KEEPER_WORLD_CPU_PERCENT,

@@ -38,6 +38,7 @@ export async function openAll(
       folder: paths.worlds,
       chainUrl: config.rpcUrls[0]!,
       cpuShare: config.worldCpuPercent / 100,
+      verifiers: config.verifiers,
       limits: { timeMs: config.worldTimeMs, memoryBytes: config.worldMemoryMb * 2 ** 20 },
     }),
     listProviders(options.env ?? {}, undefined, 'glance'),

@@ -72,6 +72,7 @@ export async function openBackends({
   limits,
   chainUrl,
   cpuShare = 1,
+  verifiers = null,
 }: {
   ids: readonly string[]
   folder: string
@@ -79,6 +80,8 @@ export async function openBackends({
   chainUrl?: string
   /** Of one core, for a run in a backend that can hold it to that. */
   cpuShare?: number
+  /** Processes that verify; null for one for each core. */
+  verifiers?: number | null
 }): Promise<Backends> {
   const around = chainUrl === undefined ? {} : { chainUrl }
   const worlds = await Promise.all(ids.map((id) => createProvider(id, around)))
@@ -86,6 +89,7 @@ export async function openBackends({
   const patient = { ...limits, timeMs: limits.timeMs * PATIENCE }
   const verifier = await createVerifier(LOCAL_ROLES.validator, {
     worlds: Object.fromEntries(ids.map((id) => [id, { dataDir: dataDirOf(id), limits: patient }])),
+    ...(verifiers === null ? {} : { processes: verifiers }),
   })
   const all = [...worlds, verifier]
   const opened = await Promise.allSettled(

@@ -36,6 +36,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
     providers: ['quickjs'],
     providerLimits: new Map(),
     warmWorlds: 1,
+    verifiers: null,
     worldTimeMs: 10_000,
     worldMemoryMb: 64,
     worldCpuPercent: 100,

@@ -26,6 +26,9 @@ export type Stage = {
   kill: () => Promise<void>
 }
 
+/** A verifier's second process takes longer to start than it saves a keeper of few partitions. */
+export const FEW_PARTITIONS = { KEEPER_VERIFIERS: '1' }
+
 export function createStage(): Stage {
   const chains: LocalChain[] = []
   const keepers = new Set<TestKeeper['stop']>()
@@ -64,7 +67,8 @@ export function createStage(): Stage {
       return chain
     },
     async keeper(chain, env, { dataDir, ...options } = {}) {
-      const keeper = await startTestKeeper(chain, dataDir ?? (await folder(chain)), env, options)
+      const given = { ...FEW_PARTITIONS, ...env }
+      const keeper = await startTestKeeper(chain, dataDir ?? (await folder(chain)), given, options)
       const stop = async () => {
         if (keepers.delete(stop)) await keeper.stop()
       }
@@ -72,7 +76,7 @@ export function createStage(): Stage {
       return { ...keeper, stop }
     },
     spawn(env, options) {
-      const keeper = spawnKeeper(env, compiledCode(), options)
+      const keeper = spawnKeeper({ ...FEW_PARTITIONS, ...env }, compiledCode(), options)
       processes.push(keeper)
       return keeper
     },

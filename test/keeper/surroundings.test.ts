@@ -15,9 +15,11 @@ import { ROOT } from '../../sdk/ids.ts'
 import type { Spec } from '../../sdk/spec.ts'
 import { type LocalChain, startChain } from '../helpers/chain.ts'
 import { type FaultyRpc, startFaultyRpc } from '../helpers/faultyRpc.ts'
+import { compiledCode } from '../helpers/shared.ts'
 import { type KeeperProcess, spawnKeeper } from './child.ts'
 import { expectNothingWasted, expectOnceInJournal, expectOnceOnChain } from './once.ts'
 import { askOracle, gameTerms, pass } from './oracles.ts'
+import { FEW_PARTITIONS } from './stage.ts'
 import { canMakePrivateDisks, type PrivateDisk, privateDisk } from './surroundings/disk.ts'
 import {
   askQuestion,
@@ -48,7 +50,7 @@ const HOUR_MS = 3_600_000
 const REVERTS: Hex = '0x60006000fd'
 
 let folders: Folders
-let cache: string
+let home: string
 let chain: LocalChain
 let proxy: FaultyRpc
 let disk: PrivateDisk | null = null
@@ -61,7 +63,7 @@ const requests: number[] = []
 const questions: Hex[] = []
 
 beforeAll(async () => {
-  ;[chain, folders, cache] = await Promise.all([
+  ;[chain, folders, home] = await Promise.all([
     startChain({ withOracles: true }),
     createFolders(),
     mkdtemp(join(tmpdir(), 'keeper-surroundings-')),
@@ -80,11 +82,12 @@ beforeAll(async () => {
   await writeFile(clockFile(), '0')
   keeper = spawnKeeper(
     keeperEnv({ ...chain, url: proxy.url }, dataDir, {
+      ...FEW_PARTITIONS,
       KEEPER_ALLOW_PRIVATE_URLS: '1',
       KEEPER_DUTIES: 'settle',
       CLOCK_FILE: clockFile(),
     }),
-    cache,
+    compiledCode(),
     { main: CLOCK, within: disk?.within ?? [] },
   )
   await keeper.says('keeper.ready')
@@ -99,10 +102,10 @@ afterAll(async () => {
   await proxy?.stop()
   await chain?.stop()
   await folders?.remove()
-  await rm(cache, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true })
 })
 
-const clockFile = () => join(cache, 'clock')
+const clockFile = () => join(home, 'clock')
 const hostUri = () => `http://127.0.0.1:${(host.address() as AddressInfo).port}/spec`
 const pipeline = { outcome: { source: 'pipeline' } } as const
 
