@@ -2,7 +2,6 @@ import type { LocalAccount } from 'viem'
 import type { Patience } from '../providers/guard.ts'
 import { DEFAULT_SEED } from '../providers/scenarios/scenario.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../sdk/errors.ts'
-import type { JournalEvent } from '../sdk/journal.ts'
 import { networkOf, pollMsOf } from '../sdk/networks.ts'
 import { dataPaths, readDeployment } from '../sdk/node/data.ts'
 import { oraclesOf } from '../sdk/terms.ts'
@@ -15,32 +14,21 @@ import { readFacts } from './chain/facts.ts'
 import { keepTime } from './clock.ts'
 import type { Config } from './config.ts'
 import { controlApp, publicApp, type Service, servePort, serveSocket } from './http.ts'
-import { createJobs } from './jobs/jobs.ts'
-import { createNames } from './jobs/key.ts'
-import { createLanes } from './jobs/lanes.ts'
-import { createKeyedLock } from './jobs/lock.ts'
-import { createPipeline, type Pipeline } from './jobs/pipeline.ts'
-import { createVerseIndex } from './jobs/verses.ts'
-import { createWorlds } from './jobs/worlds/worlds.ts'
-import { type Books, keepBooks } from './keeping.ts'
-import { errorFields, type Log } from './log.ts'
-import { createMetrics } from './metrics.ts'
+import type { Books } from './keeping.ts'
+import type { Log } from './log.ts'
 import { openAll } from './opening.ts'
-import { employ, type openBackends } from './providers.ts'
+import type { openBackends } from './providers.ts'
 import { whenStarted } from './readiness.ts'
 import { requireFunds, requireKnown } from './refusals.ts'
 import { createReconciler, reconcileEvery } from './reconcile.ts'
 import { untilSettled } from './settle.ts'
-import { createSending } from './sending.ts'
 import { createService } from './service.ts'
-import { createSpecLoader } from './specs.ts'
 import { openIdentity } from './store/identity.ts'
 import { migrate } from './store/migrations.ts'
 import { createDiscrepancies } from './store/reconcile.ts'
-import { countDoubled } from './store/rivals.ts'
-import { createSpecStore } from './store/specs.ts'
 import { runtimeApp } from './runtime/http.ts'
 import { createRuntime } from './runtime/runtime.ts'
+import { openWorkshop } from './workshop.ts'
 
 /** A running keeper. */
 export type Keeper = {
@@ -129,105 +117,26 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     })
     const { journal, queue } = stores
     open.push(() => journal.flush())
-    const verses = createVerseIndex()
-    const told = (event: JournalEvent) => {
-      if (event.kind === 'provider.invoked') metrics.invoked(event)
-      journal.defer(event)
-    }
-    const providers = await employ(backends, {
-      write: told,
-      known: listed,
-      providerLimits: config.providerLimits,
-      patience: options.patience,
-      verses,
-      warmWorlds: config.warmWorlds,
-      onCreated: (provider, start, ms) => metrics.created(provider, start, ms),
-      onError: (error) => log.warn(errorFields(error), 'world.unready'),
-    })
-    for (const event of providers.introductions) journal.defer(event)
-
+    const { chain, partitions, providers, verses, worlds, names, metrics, sending, jobs } =
+      await openWorkshop({
+        config,
+        deployment,
+        account,
+        confirmations,
+        pollMs,
+        rpc,
+        db,
+        identity,
+        stores,
+        backends,
+        listed,
+        patience: options.patience,
+        through: options.through,
+        newestSeen: () => follower.state().newest,
+        isStopping: () => isStopping,
+        log,
+      })
     const { multiverse } = addresses
-    const { duties, redemptions } = stores
-    const { chain, partitions, answers, txs, flows } = keepBooks({
-      db,
-      stores,
-      chainId,
-      multiverse,
-      confirmations,
-      through: options.through,
-      log,
-    })
-    const specs = createSpecStore(db)
-    const locked = createKeyedLock()
-    const names = createNames(identity.keeperId)
-    const worlds = createWorlds({
-      providers,
-      verses,
-      partitions,
-      names,
-      locked,
-      ensureExecuted: (key) => pipeline.ensureExecuted(key),
-      log,
-    })
-    const lanes = createLanes({ providers, worlds, write: told, log })
-    const metrics = createMetrics({
-      headBlock: () => chain.view().head?.number ?? null,
-      headTime: () => chain.view().head?.timestamp ?? null,
-      partitions: () => partitions.counts(),
-      jobs: () => queue.counts(),
-      liveWorlds: () => worlds.list().length,
-      lag: () => {
-        const { newest } = follower.state()
-        return newest === null ? null : Math.max(0, newest - (chain.view().head?.number ?? 0))
-      },
-      deadLetters: () => stores.failures.dead(),
-      doubled: () => countDoubled(db),
-      transactions: () => txs.counts(),
-      account: () => sender.conditions(),
-    })
-    const sending = createSending({ config, deployment, account, rpc, txs, pollMs, metrics, log })
-    const { sender } = sending
-    const loadSpec = createSpecLoader({
-      ipfsGateway: config.ipfsGateway,
-      timeoutMs: config.specTimeoutMs,
-      allowPrivateUrls: config.allowPrivateUrls,
-    })
-    const pipeline: Pipeline = createPipeline({
-      partitions,
-      specs,
-      worlds,
-      lanes,
-      loadSpec,
-      metrics,
-      log,
-    })
-    const jobs = createJobs({
-      config,
-      db,
-      queue,
-      rpc,
-      chain,
-      partitions,
-      answers,
-      specs,
-      failures: stores.failures,
-      journal,
-      worlds,
-      pipeline,
-      names,
-      locked,
-      sender,
-      loadSpec,
-      account,
-      deployment,
-      flows,
-      duties,
-      redemptions,
-      confirmations,
-      isStopping: () => isStopping,
-      metrics,
-      log,
-    })
 
     const firstBlock = Math.max(deployment.startBlock, config.startBlock ?? 0)
     const follower = followDeployment(config, {
@@ -322,7 +231,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
       async stop() {
         log.info({}, 'keeper.stopping')
         isStopping = true
-        sender.stop()
+        sending.sender.stop()
         await follower.stop()
         await working.catch(() => {})
         await runtime.stop()

@@ -160,7 +160,8 @@ export async function sent(
     value?: bigint
   },
 ): Promise<void> {
-  const hash = await chain.wallet(from).writeContract(call)
+  // No estimate to the unit: what a second of a game costs to store is nothing in the second of the estimate itself.
+  const hash = await chain.wallet(from).writeContract({ ...call, gas: 2_000_000n })
   const { status } = await chain.publicClient.waitForTransactionReceipt({ hash })
   if (status !== 'success') throw new Error(`${call.functionName} reverted`)
 }
