@@ -36,12 +36,17 @@ export type ChainStore = {
 export type Jobs = { name: QueueName; keys: string[] }[]
 
 /**
- * Told of a change in the transaction that stores it. `ancestor` is null unless blocks above it were taken back; `view` is
- * null unless the chain was followed to its head.
+ * Told of a change in the transaction that stores it. `ancestor` is null unless blocks above it were taken back; `undone` is what
+ * transactions were for whose blocks never became part of the chain; `view` is null unless the chain was followed to its head.
  */
 export type ChainListener = (
   tx: Transact,
-  change: { facts: readonly Fact[]; ancestor: number | null; view: ChainView | null },
+  change: {
+    facts: readonly Fact[]
+    ancestor: number | null
+    undone: readonly string[]
+    view: ChainView | null
+  },
 ) => Promise<Jobs>
 
 export type ChainStoreOptions = {
@@ -98,15 +103,16 @@ export function createChainStore(options: ChainStoreOptions): ChainStore {
     const isHistory = change.kind === 'history'
     const facts = isHistory ? change.facts : change.blocks.flatMap(({ facts }) => facts)
     await storeFacts(tx, options, facts, isHistory ? Date.now() : change.seenAt, woken, events)
+    let undone: string[] = []
     if (!isHistory) {
-      await remember(tx, change, woken)
+      undone = await remember(tx, change, woken)
       if (change.isHead) await reachHead(tx, change, woken, events)
     }
     await queue.add(tx, 'partition', [...woken.partition])
     await queue.add(tx, 'answer', [...woken.answer])
     const isHead = !isHistory && change.isHead
     const ancestor = isHistory ? null : change.ancestor
-    const others = await listener(tx, { facts, ancestor, view: isHead ? view : null })
+    const others = await listener(tx, { facts, ancestor, undone, view: isHead ? view : null })
     for (const { name, keys } of others) await queue.add(tx, name, keys)
     await journal.append(tx, events)
     return others

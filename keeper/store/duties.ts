@@ -101,12 +101,18 @@ export function createDutyStore(db: Database, oracles: Oracles): DutyStore {
     )
   }
 
-  const listener: ChainListener = async ({ query }, { facts, ancestor, view }) => {
+  const listener: ChainListener = async (
+    { query },
+    { facts, ancestor, undone: withdrawn, view },
+  ) => {
     const pushed = new Set(facts.flatMap((fact) => (fact.kind === 'pushed' ? fact.question : [])))
     if (pushed.size > 0) await open(query, [...pushed])
     const touched = new Set(pushed)
     for (const fact of facts)
       if (fact.kind === 'moved' || fact.kind === 'resolved') touched.add(fact.question)
+    // Whatever a transaction was for, it names the question.
+    for (const purpose of withdrawn)
+      for (const [question] of purpose.matchAll(/0x[0-9a-f]{64}/g)) touched.add(question as Hex)
     const woken = await query<{ question: string }>(
       `update keeper.duties set state = 'open', wake_block = null, wake_time = null, for_pipeline = false
       where question = any($1::text[]) returning question`,

@@ -64,12 +64,12 @@ export async function undecide({ query }: Transact, time: number, woken: Woken):
   for (const { key } of reopened) woken.partition.add(key)
 }
 
-/** Stores the window's new blocks. */
+/** Stores the window's new blocks. Gives what transactions were for that are in none of them after all. */
 export async function remember(
   { query }: Transact,
   { blocks, window }: Extract<Change, { kind: 'blocks' }>,
   woken: Woken,
-): Promise<void> {
+): Promise<string[]> {
   const headers = JSON.stringify(blocks.map(({ header }) => header))
   await query(
     `insert into keeper.blocks (number, hash, parent_hash, timestamp)
@@ -88,8 +88,9 @@ export async function remember(
     )} select purposes from undone`,
     [headers],
   )
-  if (undone.length === 0) return
-  await unmine({ query }, keysFor(undone, 'report'), keysFor(undone, 'answer'), woken)
+  if (undone.length > 0)
+    await unmine({ query }, keysFor(undone, 'report'), keysFor(undone, 'answer'), woken)
+  return undone.flatMap(({ purposes }) => purposes)
 }
 
 /** Reports and answers that are in no block any more are to be seen to again. */

@@ -52,9 +52,15 @@ export function replacementFees(previous: Fees, market: Market, cap: bigint | nu
   return { kind: 'wait', baseFee, cap: cap ?? maxFeePerGas }
 }
 
-/** A gas limit with a quarter to spare: state may change between the estimate and the block. */
+/** What three slots of storage cost that nothing was in before. */
+const SPARE_GAS = 66_300n
+
+/**
+ * A gas limit with a quarter and some slots of storage to spare: state may change between the estimate and the block, and so does
+ * time, of which a game stores what has passed.
+ */
 export function gasLimit(estimate: bigint): bigint {
-  return (estimate * 5n) / 4n
+  return (estimate * 5n) / 4n + SPARE_GAS
 }
 
 /** An amount made greater by one part in `parts`, rounded up, and by one wei at least. */

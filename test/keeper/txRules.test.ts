@@ -8,6 +8,7 @@ import {
   type Market,
   type Replacement,
   replacementFees,
+  gasLimit,
 } from '../../keeper/tx/fees.ts'
 import { holeBelow, needOf, nextNonce } from '../../keeper/tx/nonces.ts'
 
@@ -252,3 +253,16 @@ function tooMuch(): Error {
   const error = { code: -32_005, message: 'query returned more than 10000 results' }
   return new RpcRequestError({ body: {}, error, url: 'http://node' })
 }
+
+test('a gas limit leaves room for storage that nothing was in when it was estimated', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 21_000n, max: 12_000_000n }), (estimate) => {
+      const spare = gasLimit(estimate) - estimate
+      expect(spare).toBeGreaterThanOrEqual(estimate / 4n)
+      // A slot that was never read and never written, and one more that follows from it.
+      expect(spare).toBeGreaterThanOrEqual(2n * 22_100n)
+    }),
+  )
+  // The dearest batch still fits into a transaction.
+  expect(gasLimit(12_000_000n)).toBeLessThan(16_777_216n)
+})
