@@ -76,14 +76,24 @@ export function summarize(sample: readonly number[]): Summary {
   }
 }
 
-/** Times `work` in milliseconds: `warmup` runs that do not count, then `repetitions` that do. */
+/**
+ * Times `work` in milliseconds: `warmup` runs that do not count, then `repetitions` that do; fewer, but at least one, when these take
+ * longer than `withinMs`.
+ */
 export async function time(
   work: (iteration: number) => Promise<unknown>,
-  { warmup = 3, repetitions = 20 }: { warmup?: number; repetitions?: number } = {},
+  {
+    warmup = 3,
+    repetitions = 20,
+    withinMs = Infinity,
+  }: { warmup?: number; repetitions?: number; withinMs?: number } = {},
 ): Promise<number[]> {
   const sample: number[] = []
+  let since = performance.now()
   for (let iteration = 0; iteration < warmup + repetitions; iteration++) {
     const from = performance.now()
+    if (iteration === warmup) since = from
+    if (sample.length > 0 && from - since > withinMs) break
     await work(iteration)
     if (iteration >= warmup) sample.push(performance.now() - from)
   }

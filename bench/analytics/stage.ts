@@ -14,7 +14,6 @@ import {
 import { BUSY_ARGS, createBusyChain } from '../indexer/busyChain.ts'
 import { level } from '../indexer/backfill.ts'
 import { usageOf } from '../indexer/machine.ts'
-import type { Note } from '../harness.ts'
 import { type Anchor, buildWarehouse, type Size } from './warehouse.ts'
 
 // A chain whose past was drawn and whose present is real: the warehouse ends at a block that the chain has, and the mirror goes on.
@@ -87,7 +86,7 @@ export async function openAnalytics(
 export type Live = { latencies: number[]; peakMiB: number }
 
 /** Mirrors new blocks of 500 events on top of a warehouse: how soon each is seen, and the most memory it took. */
-export async function mirrorOn(folder: Folder, chain: LocalChain, note: Note): Promise<Live> {
+export async function mirrorOn(folder: Folder, chain: LocalChain): Promise<Live> {
   const elsewhere = await createDataFolder(chain.deployment)
   const services: Service[] = []
   try {
@@ -97,7 +96,6 @@ export async function mirrorOn(folder: Folder, chain: LocalChain, note: Note): P
     const { service } = await openAnalytics(folder, chain, ponder.url)
     services.push(service)
     await level(service, chain)
-    note('mirroring on')
     const busy = await createBusyChain(chain)
     const latencies: number[] = []
     for (let block = 0; block < LIVE_BLOCKS + WARMUP; block++) {

@@ -17,7 +17,7 @@ export type Drawing = { title: string; rows: readonly object[] } & (
 )
 
 /** Reads what a chart shows from the analytics and lays it out. */
-export type Chart = (analytics: AnalyticsApi, scope: ChartScope) => Promise<Drawing>
+export type Chart = (analytics: Pick<AnalyticsApi, 'sql'>, scope: ChartScope) => Promise<Drawing>
 
 /** Colours that are told apart on paper too; the first three are the trits', -1, 0 and +1. */
 const COLOURS = ['#2626D8', '#26A826', '#D82626', '#8C6D1F', '#7A3E9D', '#3E7A8C']

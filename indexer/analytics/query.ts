@@ -10,7 +10,7 @@ export type Limits = {
   /** What DuckDB has to stop in once it is told to; what cannot be stopped is answered without. */
   graceMs: number
   rows: number
-  /** Of the rows as JSON. */
+  /** Of the rows as JSON, near enough. */
   bytes: number
   /** Queries at once; more than as many again waiting are refused. */
   concurrency: number
@@ -227,7 +227,7 @@ async function select(
     let bytes = 0
     for await (const chunk of result.yieldRowsJson()) {
       if (isLate) break
-      bytes += JSON.stringify(chunk).length
+      bytes += sizeOf(chunk)
       if (rows.length + chunk.length > limits.rows)
         throw new MultiverseError(
           'RESULT_TOO_LARGE',
@@ -249,4 +249,13 @@ async function select(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** About how long a value is as JSON: writing it out to count would take as much memory again. */
+function sizeOf(value: Json): number {
+  if (typeof value === 'string') return value.length + 3
+  if (typeof value !== 'object' || value === null) return 8
+  return Array.isArray(value)
+    ? value.reduce((sum: number, each) => sum + sizeOf(each), 2)
+    : JSON.stringify(value).length
 }

@@ -1,121 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
-import { createQuery } from '../../indexer/analytics/query.ts'
 import { recordSupplies } from '../../indexer/analytics/supplies.ts'
-import { BUNDLES } from '../../providers/triads.ts'
-import { event, insertRows, MONDAY, NOWHERE, ROOT, ZERO } from './rows.ts'
+import { event, MONDAY, ROOT, ZERO } from './rows.ts'
+import { openScratch, type Scratch } from './scratch.ts'
 
-// The views and macros beyond the seeds' own, on rows few enough to work every figure out by hand.
+// The views about the ledger and the future, on rows few enough to work every figure out by hand.
 
-let folder: string
-let database: Database
-
+let scratch: Scratch
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'multiverse-views-'))
-  database = await openDatabase(folder, NOWHERE)
+  scratch = await openScratch()
 })
+afterAll(() => scratch.remove())
 
-afterAll(async () => {
-  await database.close()
-  await rm(folder, { recursive: true, force: true })
-})
-
+const ask = (sql: string) => scratch.ask(sql)
 const insert = (table: string, rows: readonly Record<string, unknown>[]) =>
-  insertRows(database, table, rows)
-
-async function ask(sql: string) {
-  return (await createQuery(database)(sql)).rows
-}
-
-describe('64-bit words', () => {
-  test.each([
-    ['splitmix64(1069)', '0x97629500787d9c76'],
-    ['chromatic_step(1069, -1)', '0xe2e74fe9f9fb3c16'],
-    ['chromatic_step(1069, 0)', '0x03a242a1a7d34585'],
-    ['chromatic_step(1069, 1)', '0x9e68213bcc3af878'],
-    ['trace_seed(1069, -1)', '0xf92b1b46f9332061'],
-    ['trace_seed(1069, 0)', '0x97629500787d9c76'],
-    ['trace_seed(1069, 1)', '0x359a0eb9f7c8188b'],
-    ...[
-      [0, '0xf061ebbc2ca74d78'],
-      [1, '0x34dc5aa0b7117465'],
-      [2, '0x34370514cc4e9a8c'],
-      [5, '0xb5222cb8ae6e1886'],
-      [9, '0xd726fcf3f1d357d5'],
-      [100, '0xd8113f2a2d028a37'],
-      [1_000, '0xbfbeef187ed62ad5'],
-    ].map(([k, value]) => [`splitmix64_at('0x0598F318E2B9E884'::UBIGINT, ${k})`, value]),
-  ])('%s is %s', async (call, value) => {
-    expect(await ask(`SELECT hex64(${call})`)).toEqual([[value]])
-  })
-
-  test('the agents of the genesis seed', async () => {
-    expect(
-      await ask('SELECT role, trit, hex64(seed) FROM chromatic_agents(1069) ORDER BY trit'),
-    ).toEqual([
-      ['validator', -1, '0x3c6ef372fe94fc07'],
-      ['coordinator', 0, '0x9e3779b97f4a7838'],
-      ['generator', 1, '0x000000000000042d'],
-    ])
-  })
-})
-
-describe('trits', () => {
-  test.each([
-    ['gf3_residue(-4)', 2],
-    ['gf3_missing(0)', 0],
-    ['gf3_missing(1)', -1],
-    ['gf3_missing(-1)', 1],
-    ['gf3_missing(-4)', 1],
-    ['gf3_conserved([1, 1, 1])', true],
-    ['gf3_balanced([1, 1, 1])', false],
-    ['gf3_conserved([-1, -1, 1])', false],
-    ['gf3_balanced([-1, -1, 1, 1, 0])', true],
-    ["walk_commits([1, 0, -1], ['a', 'b', 'c'])", true],
-    ["walk_commits([1, 0, -1], ['a', 'b', 'a'])", false],
-    ["walk_commits([1, 0, 1], ['a', 'b', 'c'])", false],
-    ['three_match(1, 10, 19, 2)', true],
-    ['three_match(1, 10, 19, 3)', false],
-    ['three_match(4, 4, 4, 9)', true],
-    // Bits: 0b11 against 0; epochs 4 apart; nothing in common: 2² + 4² + 10².
-    ["round(world_distance(3, 4, ['a'], 0, 0, ['b']), 6)", 10.954451],
-    // Half of what is true in either: 10 × (1 - 1/3).
-    ["round(world_distance(0, 0, ['a', 'b'], 0, 0, ['b', 'c']), 6)", 6.666667],
-    ['world_distance(7, 1, [], 7, 1, [])', 0],
-    ['valid_hop(1, 2, 3)', true],
-    ['valid_hop(1, 2, 3.1)', false],
-    ['hop_reaches(2.5, 1)', true],
-    ['hop_reaches(2.5, 0)', false],
-    ['hop_extractable(3, 0.5)::DOUBLE', 1.5],
-    ['hop_detour([1, 2, 2], 3)::INT', 2],
-  ])('%s is %s', async (call, value) => {
-    expect(await ask(`SELECT ${call}`)).toEqual([[value]])
-  })
-})
-
-test("the triads are the providers' own, each conserved and balanced", async () => {
-  const stored = await ask(
-    `SELECT t.triad_id, t.name, list(m.member ORDER BY m.place), list(m.trit ORDER BY m.place)
-     FROM triads t JOIN triad_members m USING (triad_id) GROUP BY t.triad_id, t.name ORDER BY t.triad_id`,
-  )
-  const known = BUNDLES.map(({ id, name, members }) => [
-    id,
-    name,
-    members.map((member) => member.id),
-    members.map(({ trit }) => trit),
-  ])
-  expect(stored).toEqual(known.toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)))
-  expect(await ask('SELECT DISTINCT conserved, balanced FROM v_triads')).toEqual([[true, true]])
-  expect(
-    await ask("SELECT members, is_triad FROM v_triads WHERE triad_id IN ('core', 'full')"),
-  ).toEqual([
-    ['ramanujan-expander(-1) ⊗ world-extractable-value(0) ⊗ world-runtime(+1)', true],
-    ['ritual(-1) ⊗ gensyn(-1) ⊗ modal(+1) ⊗ morph(+1) ⊗ primeintellect(0)', false],
-  ])
-})
+  scratch.insert(table, rows)
 
 describe('a small multiverse', () => {
   // Question a (two answers) is asked at the root; b is asked in a=0. Alice has 100 in both of a's verses and pushes 40 of
@@ -175,6 +73,34 @@ describe('a small multiverse', () => {
         token,
       })),
     )
+    await insert('tokens', [{ token, name: 'Dollar', symbol: 'USD', decimals: 2 }])
+    await insert('specs', [{ question: 'a', block_number: 1, title: 'A?', json: '{}' }])
+    const outcome = (n: number, label: string) => ({
+      question: 'a',
+      block_number: 1,
+      outcome: n,
+      label,
+      prior: 0,
+    })
+    await insert('outcomes', [outcome(0, 'no'), outcome(1, 'yes')])
+    const label = (verse: string, said: string) => ({ verse, block_number: 4, label: said })
+    await insert('verse_labels', [
+      label(verses.a0, 'no'),
+      label(verses.a1, 'yes'),
+      label(verses.b0, 'no & b=0'),
+      label(verses.b1, 'no & b=1'),
+    ])
+    const redeemer = (log: number, owner: string, allowed: boolean) => ({
+      ...event(5, log),
+      owner,
+      redeemer: keeper,
+      allowed,
+    })
+    await insert('redeemer_changes', [
+      redeemer(1, alice, true),
+      redeemer(2, bob, true),
+      redeemer(3, bob, false),
+    ])
     const push = (block: number, parent: string, asked: string, amount: number) => ({
       ...event(block),
       parent,
@@ -203,7 +129,13 @@ describe('a small multiverse', () => {
       transfer(4, 3, 'b1', ZERO, alice, 40),
       transfer(5, 0, 'b1', alice, bob, 10),
     ])
-    await database.write((tx) => recordSupplies(tx, 3n, 5n))
+    await scratch.database.write((tx) => recordSupplies(tx, 3n, 5n))
+    await insert('supplies', [
+      { position: 'a0', amount: 60 },
+      { position: 'a1', amount: 100 },
+      { position: 'b0', amount: 40 },
+      { position: 'b1', amount: 40 },
+    ])
     await insert('balances', [
       { owner: alice, position: 'a0', amount: 60 },
       { owner: alice, position: 'a1', amount: 100 },
@@ -240,6 +172,93 @@ describe('a small multiverse', () => {
       update(0, '750000000000000000'),
       update(1, '250000000000000000'),
     ])
+  })
+
+  test('every event in one list', async () => {
+    expect(
+      await ask(
+        'SELECT kind, count(*)::INT, sum(amount)::VARCHAR FROM events GROUP BY kind ORDER BY kind',
+      ),
+    ).toEqual([
+      // One of two outcomes, told in one event.
+      ['ProbabilitiesUpdated', 1, null],
+      ['PushDown', 2, '140'],
+      ['QuestionAsked', 2, null],
+      ['RedeemerSet', 3, null],
+      ['Transfer', 6, '330'],
+    ])
+    expect(
+      await ask(
+        "SELECT block_number::INT, log_index::INT, account, position FROM events WHERE account = '0xa11ce' AND position = 'b1'",
+      ),
+    ).toEqual([[5, 0, alice, 'b1']])
+  })
+
+  test('questions, and what a deadline decides', async () => {
+    const sql = 'SELECT question, title, state, live, winner FROM v_questions ORDER BY question'
+    const open = [
+      ['a', 'A?', 'open', [0, 1], null],
+      ['b', null, 'open', [0, 1], null],
+    ]
+    expect(await ask(sql)).toEqual(open)
+    const headAt = (time: string) =>
+      scratch.database.write((tx) => tx.run(`UPDATE mirror SET head_timestamp = ${time}`))
+    // Between the two deadlines: the last outcome has won what nobody answered.
+    await headAt(`make_timestamp(${MONDAY + 3_600}::BIGINT * 1000000)`)
+    expect(await ask(sql)).toEqual([['a', 'A?', 'expired', [1], null], open[1]])
+    await headAt('NULL')
+  })
+
+  test('what verses are called, hold and are given', async () => {
+    expect(
+      await ask(
+        `SELECT step::INT, question, outcome, label, possible, decided FROM v_verse_answers WHERE verse = '${verses.b1}' ORDER BY step`,
+      ),
+    ).toEqual([
+      [1, 'a', 0, 'no', true, false],
+      [2, 'b', 1, 'b=1', true, false],
+    ])
+    expect(await ask('SELECT label, state FROM v_states ORDER BY label')).toEqual([
+      ['no', 'alive'],
+      ['no & b=0', 'alive'],
+      ['no & b=1', 'alive'],
+      ['root', 'alive'],
+      ['yes', 'alive'],
+    ])
+    expect(await ask('SELECT verse, probability FROM v_probabilities ORDER BY verse')).toEqual([
+      [verses.a0, '750000000000000000'],
+      [verses.a1, '250000000000000000'],
+    ])
+    expect(
+      await ask(
+        `SELECT position, token, symbol, amount, display FROM v_supplies WHERE verse = '${verses.a0}'`,
+      ),
+    ).toEqual([['a0', token, 'USD', '60', 0.6]])
+    expect(
+      await ask(
+        `SELECT label, depth::INT, parent, state, probability, supplies FROM v_verses WHERE verse IN ('${verses.b1}', '${verses.a1}') ORDER BY depth`,
+      ),
+    ).toEqual([
+      ['yes', 1, ROOT, 'alive', '250000000000000000', [{ token, symbol: 'USD', amount: '100' }]],
+      ['no & b=1', 2, verses.a0, 'alive', null, [{ token, symbol: 'USD', amount: '40' }]],
+    ])
+    expect(await ask('SELECT supplies FROM v_verses WHERE depth = 0')).toEqual([[null]])
+  })
+
+  test('who owns what, and who may redeem it for them', async () => {
+    expect(
+      await ask(
+        `SELECT token, symbol, verse, label, state, position, amount, display FROM v_balances WHERE owner = '${bob}'`,
+      ),
+    ).toEqual([[token, 'USD', verses.b1, 'no & b=1', 'alive', 'b1', '10', 0.1]])
+    // Bob thought better of it.
+    expect(await ask('SELECT owner, redeemer FROM redeemers')).toEqual([[alice, keeper]])
+    expect(
+      await ask(
+        "SELECT name, label, depth::INT, is_alive, redeemable, supply FROM v_positions WHERE position = 'b1'",
+      ),
+    ).toEqual([['USD if no & b=1', 'no & b=1', 2, true, false, '40']])
+    expect(await ask('FROM redeemable')).toEqual([])
   })
 
   test('probabilities over time', async () => {
@@ -288,7 +307,7 @@ describe('a small multiverse', () => {
       expired: false,
     })
     await insert('answers', [answer(8, 'b', 1), answer(9, 'a', 0)])
-    await database.write(async (tx) => {
+    await scratch.database.write(async (tx) => {
       await tx.run(
         "UPDATE questions SET status = 'resolved', survivors = [1], winner = 1 WHERE question = 'b'",
       )
@@ -319,11 +338,27 @@ describe('a small multiverse', () => {
       ],
     )
     expect(
-      await ask('SELECT owner, verse, amount::VARCHAR FROM redeemable ORDER BY owner, verse'),
+      await ask(
+        'SELECT owner, verse, amount::VARCHAR, redeemers FROM redeemable ORDER BY owner, verse',
+      ),
     ).toEqual([
-      [alice, verses.a0, '60'],
-      [alice, verses.b1, '30'],
-      [bob, verses.b1, '10'],
+      [alice, verses.a0, '60', [keeper]],
+      [alice, verses.b1, '30', [keeper]],
+      [bob, verses.b1, '10', null],
+    ])
+    expect(
+      await ask('SELECT question, state, live, winner FROM v_questions ORDER BY question'),
+    ).toEqual([
+      ['a', 'resolved', [0], 0],
+      ['b', 'resolved', [1], 1],
+    ])
+    expect(
+      await ask("SELECT verse, state FROM v_states WHERE label <> 'root' ORDER BY verse"),
+    ).toEqual([
+      [verses.a0, 'happened'],
+      [verses.a1, 'collapsed'],
+      [verses.b0, 'collapsed'],
+      [verses.b1, 'happened'],
     ])
 
     const lived = await ask('SELECT verse, source, target, composes FROM verse_lifecycle')
@@ -384,173 +419,12 @@ describe('a small multiverse', () => {
       ['b', null, null, '40', '5', '40'],
       ['a', 0.333, 0.25, '100', '30', '140'],
     ])
-  })
-})
-
-describe('worlds', () => {
-  const entities = ['base', 'w0', 'w1', 'w2']
-
-  beforeAll(async () => {
-    await insert('runtime_providers', [
-      { provider_id: 'maker', name: 'maker', trit: 1 },
-      { provider_id: 'tuner', name: 'tuner', trit: 0 },
-      { provider_id: 'judge', name: 'judge', trit: -1 },
-    ])
-    await insert(
-      'world_runtime_entities',
-      entities.map((id, i) => ({
-        entity_id: id,
-        entity_type: i === 0 ? 'sandbox' : 'verse',
-        parent_id: i === 0 ? null : 'base',
-        trit: i === 0 ? null : i - 2,
-      })),
-    )
-    const branch = (id: string, parent: string, children: string[]) => ({
-      branch_id: id,
-      parent_entity_id: parent,
-      child_entity_ids: children,
-      branch_type: 'push_down',
-      gf3_sum: 0,
-    })
-    await insert('world_branches', [
-      branch('whole', 'base', ['w0', 'w1', 'w2']),
-      branch('twice', 'base', ['w0', 'w1', 'w1']),
-      branch('back', 'w0', ['base', 'w1', 'w2']),
-      branch('short', 'base', ['w0', 'w2']),
-    ])
-  })
-
-  test('which push-downs match', async () => {
-    // The worlds' trits are -1, 0 and 1; the base is in no bundle.
     expect(
-      await ask(
-        'SELECT branch_id, distinct_worlds, revisited::INT, matches FROM push_down_matches',
-      ),
+      await ask(`SELECT question, title, symbol, winner, winner_label, wev_nominal, wev_realized, total, nominal_display, realized_display
+                 FROM v_wev ORDER BY question`),
     ).toEqual([
-      ['back', true, 1, false],
-      ['short', true, 0, false],
-      ['twice', false, 0, false],
-      ['whole', true, 0, true],
+      ['a', 'A?', 'USD', 0, 'no', '100', '30', '100', 1, 0.3],
+      ['b', null, 'USD', 1, null, '40', '5', '100', 0.4, 0.05],
     ])
-  })
-
-  test('traces follow each other along a lane, and are checked from its root', async () => {
-    const call = (id: string, provider: string, verse: string, second: number, ok = true) => ({
-      invocation_id: id,
-      provider_id: provider,
-      operation: 'execute',
-      verse_id: verse,
-      input_params: '{}',
-      output_result: ok ? '{}' : '{"error":{"code":"X","message":"x"}}',
-      latency_ms: 2,
-      cost_units: 0.5,
-      invoked_at: `2026-01-05 00:00:0${second}`,
-    })
-    await insert('provider_invocations', [
-      call('i1', 'maker', '0x000000000000042d', 1),
-      call('i2', 'maker', '0x000000000000042d', 2),
-      call('i3', 'tuner', '0x000000000000042d', 3),
-      call('i4', 'judge', '0x000000000000042d', 4),
-      call('i5', 'maker', '0x0000000000000002', 1),
-      call('i6', 'judge', '0x0000000000000002', 2, false),
-    ])
-    const traces = await ask(
-      `SELECT environment_key, seed_hex, gf3_running_sum, parent_trace_id, causality_ms FROM stigmergy_traces
-       WHERE root_trace_id = '0x000000000000042d/1'`,
-    )
-    expect(traces).toEqual([
-      ['maker', '0x359a0eb9f7c8188b', 1, null, 4],
-      ['tuner', expect.stringMatching(/^0x[0-9a-f]{16}$/), 1, '0x000000000000042d/1', 2],
-      ['judge', expect.stringMatching(/^0x[0-9a-f]{16}$/), 0, '0x000000000000042d/2', 2],
-    ])
-    expect(
-      await ask('SELECT root_trace_id, trace_count::INT, gf3_conserved FROM stigmergy_gf3_check'),
-    ).toEqual([
-      ['0x0000000000000002/1', 1, false],
-      ['0x000000000000042d/1', 3, true],
-    ])
-    expect(
-      await ask(
-        "SELECT calls::INT, failed::INT, p50_ms FROM provider_latency WHERE provider_id = 'judge'",
-      ),
-    ).toEqual([[2, 1, 2]])
-    expect(
-      await ask(
-        "SELECT provider_id, cost_units FROM verse_costs WHERE verse = '0x000000000000042d'",
-      ),
-    ).toEqual([
-      ['judge', 0.5],
-      ['maker', 1],
-      ['tuner', 0.5],
-    ])
-  })
-
-  test('two journals are bisimilar when they saw the same, and part where they did not', async () => {
-    const entry = (keeper: string, seq: number, kind: string, seen: object) => ({
-      keeper_id: keeper,
-      epoch: 1,
-      seq,
-      written_at: '2026-01-05',
-      kind,
-      event: JSON.stringify(seen),
-    })
-    const run = (keeper: string, root: string) => [
-      entry(keeper, 1, 'world.created', { entityId: keeper }),
-      entry(keeper, 2, 'world.executed', {
-        entityId: keeper,
-        verseId: '0xaa',
-        stateRoot: '0x01',
-        executeTimeMs: Math.random(),
-      }),
-      entry(keeper, 3, 'world.executed', { entityId: keeper, verseId: '0xbb', stateRoot: root }),
-    ]
-    await insert('journal', [...run('k1', '0x02'), ...run('k2', '0x02'), ...run('k3', '0x03')])
-    const compare = (one: string, other: string) =>
-      ask(`SELECT bisimilar, parts_at::INT, seen1 ->> 'stateRoot', seen2 ->> 'stateRoot'
-           FROM journal_bisimilarity('${one}', 1, '${other}', 1)`)
-    expect(await compare('k1', 'k2')).toEqual([[true, null, null, null]])
-    expect(await compare('k1', 'k3')).toEqual([[false, 2, '0x02', '0x03']])
-    // One that ends early is not the same either.
-    expect(await compare('k1', 'nobody')).toEqual([[false, 1, '0x01', null]])
-  })
-
-  test('the graph of worlds as a document', async () => {
-    const [[document]] = (await ask('SELECT document FROM branch_graph')) as [[string]]
-    const graph = JSON.parse(document) as {
-      directed: boolean
-      nodes: { id: string }[]
-      links: { source: string; target: string; branch: string }[]
-    }
-    expect(graph.directed).toBe(true)
-    expect(graph.nodes.map(({ id }) => id)).toEqual(entities)
-    expect(graph.links.filter(({ branch }) => branch === 'whole')).toEqual([
-      { source: 'base', target: 'w0', branch: 'whole', type: 'push_down' },
-      { source: 'base', target: 'w1', branch: 'whole', type: 'push_down' },
-      { source: 'base', target: 'w2', branch: 'whole', type: 'push_down' },
-    ])
-  })
-
-  test('how far apart worlds are', async () => {
-    await insert('verses', [
-      { verse: '0xd0', parent: ROOT, question: 'd', outcome: 0, depth: 1, path: '[]' },
-      { verse: '0xd1', parent: ROOT, question: 'd', outcome: 1, depth: 1, path: '[]' },
-    ])
-    await insert('verse_answers', [
-      { block_number: 1, verse: '0xd0', step: 1, question: 'd', outcome: 0 },
-      { block_number: 1, verse: '0xd1', step: 1, question: 'd', outcome: 1 },
-    ])
-    await insert('worlds', [
-      { entity_id: 'w0', keeper_id: 'k', verse: '0xd0', state_root: `0x${'00'.repeat(32)}` },
-      {
-        entity_id: 'w1',
-        keeper_id: 'k',
-        verse: '0xd1',
-        state_root: `0x000000000000000f${'00'.repeat(24)}`,
-      },
-    ])
-    // Four bits, the same depth, nothing in common.
-    expect(
-      await ask('SELECT world_from, world_to, round(distance, 6) FROM world_distances'),
-    ).toEqual([['w0', 'w1', 10.77033]])
   })
 })

@@ -11,11 +11,10 @@ CREATE OR REPLACE MACRO hex64(word) AS '0x' || lpad(lower(to_hex(word::UBIGINT))
 CREATE OR REPLACE MACRO word64(hex) AS ('0x' || substr(hex, 3, 16))::UBIGINT;
 
 -- SplitMix64's finaliser (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-CREATE OR REPLACE MACRO mix64(word) AS (
-  WITH a AS (SELECT mul64(xor(word::UBIGINT, word::UBIGINT >> 30), 13787848793156543929::UBIGINT) AS v),
-       b AS (SELECT mul64(xor(v, v >> 27), 10723151780598845931::UBIGINT) AS v FROM a)
-  SELECT xor(v, v >> 31) FROM b
-);
+-- Written as one expression: what stands there twice is computed once, and it can be folded over a list.
+CREATE OR REPLACE MACRO fold64(word, bits) AS xor(word::UBIGINT, word::UBIGINT >> bits);
+CREATE OR REPLACE MACRO mix64(word) AS
+  fold64(mul64(fold64(mul64(fold64(word, 30), 13787848793156543929::UBIGINT), 27), 10723151780598845931::UBIGINT), 31);
 -- γ, the golden ratio's 64 bits: the first number of the stream that begins at a seed is that of seed + γ.
 CREATE OR REPLACE MACRO gamma64() AS 11400714819323198485::UBIGINT;
 CREATE OR REPLACE MACRO splitmix64(seed) AS mix64(add64(seed, gamma64()));

@@ -21,14 +21,12 @@ CREATE OR REPLACE MACRO hop_detour(hops, direct) AS list_sum(hops) - direct;
 -- The distances between the worlds that were run: the seed is the state root's first word, the epoch the verse's depth, and
 -- what is true are the answers on its path.
 CREATE OR REPLACE VIEW world_distances AS
-WITH placed AS (
-  SELECT w.entity_id, w.verse, word64(w.state_root) AS seed, v.depth,
-         coalesce(list(a.question || '=' || a.outcome) FILTER (a.question IS NOT NULL), []) AS truths
+WITH placed AS NOT MATERIALIZED (
+  SELECT w.entity_id, word64(w.state_root) AS seed, v.depth, coalesce(t.truths, []) AS truths
   FROM worlds w
   JOIN verses v USING (verse)
-  LEFT JOIN verse_answers a USING (verse)
+  LEFT JOIN (SELECT verse, list(question || '=' || outcome) AS truths FROM verse_answers GROUP BY verse) t USING (verse)
   WHERE w.state_root IS NOT NULL
-  GROUP BY ALL
 )
 SELECT a.entity_id AS world_from, b.entity_id AS world_to,
        world_distance(a.seed, a.depth, a.truths, b.seed, b.depth, b.truths) AS distance
@@ -97,27 +95,25 @@ ORDER BY verse, block_number, log_index;
 -- Stigmergy: the traces that a verse's lane left, one for each provider that succeeded in it, in the order of its first
 -- success. Each one follows the one before; the first stands at the verse's own seed.
 CREATE OR REPLACE VIEW stigmergy_traces AS
-WITH RECURSIVE firsts AS (
-  SELECT i.verse_id AS verse, i.provider_id, p.trit, min(i.invoked_at) AS began_at, sum(i.latency_ms) AS latency_ms,
-         arg_min(i.invocation_id, (i.invoked_at, i.invocation_id)) AS invocation_id
-  FROM provider_invocations i
-  JOIN runtime_providers p USING (provider_id)
-  WHERE i.verse_id IS NOT NULL AND p.trit IS NOT NULL AND json_extract(i.output_result, '$.error') IS NULL
-  GROUP BY i.verse_id, i.provider_id, p.trit
-), ordered AS (
-  SELECT *, row_number() OVER (PARTITION BY verse ORDER BY began_at, invocation_id) AS nth FROM firsts
-), chain AS (
-  SELECT *, trace_seed(word64(verse), trit) AS seed, NULL::VARCHAR AS parent_trace_id, trit AS running FROM ordered
-  WHERE nth = 1
-  UNION ALL
-  SELECT o.*, trace_seed(c.seed, o.trit), c.verse || '/' || c.nth, c.running + o.trit
-  FROM chain c JOIN ordered o ON o.verse = c.verse AND o.nth = c.nth + 1
-)
-SELECT verse || '/' || nth AS trace_id, hex64(seed) AS seed_hex, trit, gf3_colour(trit) AS color_hex,
-       gf3_role(trit) AS agent_role, provider_id AS environment_key, invocation_id AS environment_value,
-       latency_ms AS causality_ms, parent_trace_id, running AS gf3_running_sum, began_at AS created_at, verse || '/1' AS root_trace_id
-FROM chain
-ORDER BY verse, nth;
+SELECT verse || '/' || nth AS trace_id,
+       hex64(list_reduce(moves, lambda seed, move: add64(splitmix64(seed), move), word64(verse))) AS seed_hex,
+       trit, gf3_colour(trit) AS color_hex, gf3_role(trit) AS agent_role, provider_id AS environment_key,
+       invocation_id AS environment_value, latency_ms AS causality_ms,
+       CASE WHEN nth > 1 THEN verse || '/' || (nth - 1) END AS parent_trace_id, running AS gf3_running_sum,
+       began_at AS created_at, verse || '/1' AS root_trace_id
+FROM (
+  SELECT *, row_number() OVER lane AS nth, (sum(trit) OVER lane)::INT AS running, list(trit64(trit)) OVER lane AS moves
+  FROM (
+    SELECT i.verse_id AS verse, i.provider_id, p.trit, min(i.invoked_at) AS began_at, sum(i.latency_ms) AS latency_ms,
+           arg_min(i.invocation_id, (i.invoked_at, i.invocation_id)) AS invocation_id
+    FROM provider_invocations i
+    JOIN runtime_providers p USING (provider_id)
+    WHERE i.verse_id IS NOT NULL AND p.trit IS NOT NULL AND json_extract(i.output_result, '$.error') IS NULL
+    GROUP BY i.verse_id, i.provider_id, p.trit
+  )
+  WINDOW lane AS (PARTITION BY verse ORDER BY began_at, invocation_id ROWS UNBOUNDED PRECEDING)
+  ORDER BY verse, nth
+);
 
 -- By the chain's root: by parent, each trace would be alone and a balanced lane look unbalanced.
 CREATE OR REPLACE VIEW stigmergy_gf3_check AS
@@ -126,18 +122,22 @@ FROM stigmergy_traces
 GROUP BY root_trace_id
 ORDER BY root_trace_id;
 
--- What a keeper observed, without what differs from run to run: names, times and transactions.
+-- What a keeper observed, without what differs from run to run: names, times and transactions. Ordered before that is left out, so
+-- that it is left out of no more rows than are asked for.
 CREATE OR REPLACE VIEW observations AS
-SELECT keeper_id, epoch, seq, row_number() OVER (PARTITION BY keeper_id, epoch ORDER BY seq) AS step, kind,
+SELECT keeper_id, epoch, seq, step, kind,
        json_merge_patch(event, '{"invocationId": null, "entityId": null, "parentId": null, "snapshotId": null,
          "branchId": null, "parentEntityId": null, "childEntityIds": null, "resolutionId": null, "wevId": null,
          "linkId": null, "latencyMs": null, "bootTimeMs": null, "snapshotTimeMs": null, "branchTimeMs": null,
          "executeTimeMs": null, "pullUpTimeMs": null, "memoryOverheadMb": null, "memoryMib": null, "txHash": null,
          "blockNumber": null, "triggerTx": null, "triggerBlock": null, "output": null, "input": null}') AS seen
-FROM journal
-WHERE kind IN ('partition.started', 'world.executed', 'partition.reported', 'partition.failed', 'wev.measured',
-               'question.answered', 'partition.resolved')
-ORDER BY keeper_id, epoch, seq;
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY keeper_id, epoch ORDER BY seq) AS step
+  FROM journal
+  WHERE kind IN ('partition.started', 'world.executed', 'partition.reported', 'partition.failed', 'wev.measured',
+                 'question.answered', 'partition.resolved')
+  ORDER BY keeper_id, epoch, seq
+);
 
 -- Whether two journals are bisimilar: at every step the same is observed, and they end together. Else the first step at which
 -- they part, and what each saw there.
@@ -151,17 +151,18 @@ SELECT bool_and(same) AS bisimilar, count(*) AS steps, min(step) FILTER (NOT sam
        arg_min(seen1, step) FILTER (NOT same) AS seen1, arg_min(seen2, step) FILTER (NOT same) AS seen2
 FROM steps;
 
--- The graph of worlds as node-link JSON (as NetworkX and D3 read it): one row, one document.
+-- The graph of worlds as node-link JSON (as NetworkX and D3 read it): one row, one document. Put together as text: as JSON values it
+-- would take several times as much memory.
 CREATE OR REPLACE VIEW branch_graph AS
-SELECT json_object(
-  'directed', true, 'multigraph', false, 'graph', json_object(),
-  'nodes', (
-    SELECT coalesce(to_json(list(json_object(
-      'id', e.entity_id, 'type', e.entity_type, 'state', e.state, 'trit', e.trit, 'verse', w.verse, 'name', w.name,
-      'provider', w.provider_id) ORDER BY e.entity_id)), '[]'::JSON)
-    FROM world_runtime_entities e LEFT JOIN worlds w USING (entity_id)),
-  'links', (
-    SELECT coalesce(to_json(list(json_object('source', source, 'target', target, 'branch', branch_id, 'type', branch_type)
-      ORDER BY branch_id, target)), '[]'::JSON)
-    FROM (SELECT parent_entity_id AS source, unnest(child_entity_ids) AS target, branch_id, branch_type FROM world_branches))
-) AS document;
+SELECT ('{"directed":true,"multigraph":false,"graph":{},"nodes":[' || coalesce(nodes, '') || '],"links":[' || coalesce(links, '') || ']}')::JSON
+  AS document
+FROM (
+  SELECT string_agg(json_object(
+    'id', e.entity_id, 'type', e.entity_type, 'state', e.state, 'trit', e.trit, 'verse', w.verse, 'name', w.name,
+    'provider', w.provider_id)::VARCHAR, ',' ORDER BY e.entity_id) AS nodes
+  FROM world_runtime_entities e LEFT JOIN worlds w USING (entity_id)
+), (
+  SELECT string_agg(json_object('source', source, 'target', target, 'branch', branch_id, 'type', branch_type)::VARCHAR, ','
+    ORDER BY branch_id, target) AS links
+  FROM (SELECT parent_entity_id AS source, unnest(child_entity_ids) AS target, branch_id, branch_type FROM world_branches)
+);

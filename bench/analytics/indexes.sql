@@ -1,0 +1,34 @@
+-- Indexes that the questions make sense of, one a line; primary keys are those of DuckDB. The largest come first.
+
+CREATE INDEX ON transfers (block_number);
+CREATE INDEX ON transfers (position);
+CREATE INDEX ON transfers (sender);
+CREATE INDEX ON balances (position);
+CREATE INDEX ON positions (verse);
+CREATE INDEX ON positions (token);
+CREATE INDEX ON verses (question);
+CREATE INDEX ON verses (parent);
+CREATE INDEX ON verse_answers (verse);
+CREATE INDEX ON verse_answers (question);
+CREATE INDEX ON verse_labels (verse);
+CREATE INDEX ON supply_changes (position, block_number);
+CREATE INDEX ON push_downs (parent, question);
+CREATE INDEX ON push_downs (owner);
+CREATE INDEX ON answers (question);
+CREATE INDEX ON narrowings (question);
+CREATE INDEX ON report_worlds (verse);
+CREATE INDEX ON report_worlds (keeper, parent, question, outcome);
+CREATE INDEX ON report_worlds (block_number DESC, log_index DESC);
+CREATE INDEX ON probability_updates (keeper, parent, question, outcome);
+CREATE INDEX ON game_answers (question);
+CREATE INDEX ON redeemer_changes (owner);
+CREATE INDEX ON approvals (owner);
+CREATE INDEX ON provider_invocations (provider_id, operation);
+CREATE INDEX ON provider_invocations (verse_id);
+CREATE INDEX ON world_runtime_entities (created_at, entity_id);
+CREATE INDEX ON world_branches (branched_at DESC, branch_id);
+CREATE INDEX ON verse_resolutions (resolved_at DESC, resolution_id);
+CREATE INDEX ON runtime_metrics (entity_id);
+CREATE INDEX ON worlds (verse);
+CREATE INDEX ON journal (kind);
+CREATE INDEX ON wev_partitions (question);
