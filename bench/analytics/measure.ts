@@ -10,8 +10,8 @@ export type Measured = {
   median: number
 }
 
-/** Enough for a 95th percentile, but no more than a few seconds of one question. */
-const REPETITIONS = { warmup: 1, repetitions: 20, withinMs: 3_000 }
+/** Enough for a 95th percentile, but no more than seconds of one question. */
+const REPETITIONS = { warmup: 1, repetitions: 20, withinMs: 1_500 }
 
 /** Puts questions one after another. @throws what went wrong with which question */
 export async function measure(asked: Asked, questions: readonly Question[]): Promise<Measured[]> {

@@ -65,8 +65,12 @@ export const bench: Bench = {
       )
       return {
         rows: [
-          ...compared.map((each, nth) =>
-            rowOf(each, served.answers[nth]!, growths.get(each.ours.question.name)!),
+          ...compared.map((each) =>
+            rowOf(
+              each,
+              served.answers.get(each.ours.question.name),
+              growths.get(each.ours.question.name)!,
+            ),
           ),
           ...ratiosOf(compared),
           figure(
@@ -117,29 +121,38 @@ async function askEngine(file: string): Promise<Measured[]> {
   }
 }
 
-/** Puts every question to a process that it then ends. */
-async function askProcess({
-  service,
-  api,
-}: Awaited<ReturnType<typeof openAnalytics>>): Promise<{ answers: Measured[]; peakMiB: number }> {
+/** Puts what people are given to ask to a process that it then ends: an analyst's own questions may take longer than it allows. */
+async function askProcess({ service, api }: Awaited<ReturnType<typeof openAnalytics>>): Promise<{
+  answers: Map<string, Measured>
+  peakMiB: number
+}> {
   try {
-    const answers = await measure(api, await listQuestions(api, await findSubjects(api)))
+    const questions = await listQuestions(api, await findSubjects(api))
+    const given = questions.filter(({ kind }) => kind !== 'ad hoc')
+    const answers = new Map(
+      (await measure(api, given)).map((each) => [each.question.name, each] as const),
+    )
     return { answers, peakMiB: (await usageOf(service.process.pid!)).peakMiB }
   } finally {
     await service.stop()
   }
 }
 
-/** One line of the table. What an analyst asks in SQL is no command, and has no time to keep. */
-function rowOf({ ours, ratio, theirs }: Compared, served: Measured, growth: number): Row {
+/** One line of the table: what people wait for, and what DuckDB alone took where there is no such thing. */
+function rowOf(
+  { ours, ratio, theirs }: Compared,
+  served: Measured | undefined,
+  growth: number,
+): Row {
   const { name, kind, reads } = ours.question
-  const target: Target | undefined = kind === 'ad hoc' ? undefined : { op: '<=', value: LIMIT_MS }
+  const target: Target = { op: '<=', value: LIMIT_MS }
+  const p95 = summarize((served ?? ours).sample).p95
   return {
-    ...figure(`${kind} ${name}, p95`, summarize(served.sample).p95, 'ms', target),
+    ...figure(`${kind} ${name}, p95`, p95, 'ms', served && target),
     beside: {
       class: reads,
-      rows: served.rows.length,
-      median: served.median,
+      rows: ours.rows.length,
+      ...(served && { median: served.median }),
       'DuckDB alone': ours.median,
       'growth x10': growth,
       ...(theirs !== null && { Postgres: theirs }),

@@ -253,8 +253,14 @@ async function fetchRows(
 ): Promise<Loaded | null> {
   const from = blocks[0]!.number
   const to = blocks.at(-1)!.number
+  // Every statement costs the indexer some milliseconds, and few tables have rows of a block.
+  const names = MIRRORED.map((table) => table.source)
+  const filled = await source.filled(names, from, to)
   const tables = await Promise.all(
-    MIRRORED.map(async (table) => ({ table, rows: await source.rows(table.source, from, to) })),
+    MIRRORED.filter((table) => filled.has(table.source)).map(async (table) => ({
+      table,
+      rows: await source.rows(table.source, from, to),
+    })),
   )
   const missing = new Map<unknown, number>(blocks.map(({ hash, rows }) => [hash, rows]))
   const named = new Set<Address>()

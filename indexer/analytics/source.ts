@@ -30,6 +30,8 @@ export type SourceView = {
 /** The indexer's tables over HTTP. Every method throws INDEXER_UNREACHABLE (retryable) when there is no answer. */
 export type Source = {
   view(above: bigint): Promise<SourceView>
+  /** Which of these tables have rows of these blocks. */
+  filled(tables: readonly string[], from: bigint, to: bigint): Promise<Set<string>>
   /** A table's rows of these blocks, columns under the table's own names. */
   rows(table: string, from: bigint, to: bigint): Promise<Record<string, unknown>[]>
 }
@@ -87,6 +89,15 @@ export function createSource(url: string): Source {
         blocks: blocks.slice(0, MAX_BLOCKS).toSorted((a, b) => (a.number < b.number ? -1 : 1)),
         isCut: blocks.length > MAX_BLOCKS,
       }
+    },
+    async filled(tables, from, to) {
+      const each = tables.map(
+        (table) => sql`
+          (SELECT ${table}::text AS name FROM ${sql.identifier(table)}
+           WHERE block_number BETWEEN ${from.toString()} AND ${to.toString()} LIMIT 1)`,
+      )
+      const rows = await ask<{ name: string }>(sql.join(each, sql` UNION ALL `))
+      return new Set(rows.map(({ name }) => name))
     },
     rows: (table, from, to) =>
       ask(sql`

@@ -7,7 +7,8 @@ import { openDatabase } from '../../indexer/analytics/database.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
-import { planOutput, providerOutput, sqlOutput } from '../../sdk/output.ts'
+import { removeStack, writeStack } from '../../cli/stack/record.ts'
+import { exportOutput, planOutput, providerOutput, sqlOutput } from '../../sdk/output.ts'
 import { alone, lastJson, multiverse } from './harness.ts'
 
 // The seeds' commands that look, on what an earlier run has left: nothing runs meanwhile.
@@ -135,6 +136,56 @@ describe('what the seeds name', () => {
       code: 2,
       stderr: expect.stringContaining('full, branch, inference, local') as string,
     })
+  })
+})
+
+// What looks is answered by what an earlier run has left; what acts needs what is not there, says so and changes nothing. The record
+// that a killed supervisor leaves behind makes no difference.
+describe.each(['stopped', 'killed'])('on a folder whose stack was %s, what acts', (how) => {
+  beforeAll(async () => {
+    if (how === 'stopped') return
+    // No process of today started then.
+    const supervisor = { name: 'supervisor', pid: process.pid, startedAt: '1' }
+    const nowhere = 'http://127.0.0.1:9'
+    await writeStack(folder, {
+      version: 1,
+      supervisor,
+      chainId: deployment.chainId,
+      keeper: null,
+      urls: { rpc: nowhere, graphql: nowhere, analytics: nowhere, keeper: nowhere },
+      processes: [],
+    })
+  })
+  afterAll(() => removeStack(folder))
+
+  const id = `0x${'44'.repeat(32)}`
+  test.each([
+    'analytics check',
+    'analytics rebuild',
+    `push-down --question ${id} --amount 1 --as alice`,
+    `pull-up --question ${id} --amount 1 --as alice`,
+    `transfer --verse ${id}=nash --to bob --amount 1 --as alice`,
+    `resolve --question ${id} --outcome nash --as bob`,
+    'redeemer set keeper --as alice',
+    `narrow --question ${id} --survivors nash,void --as bob`,
+  ])('%s: says that nothing runs', async (line) => {
+    const before = await readFile(join(dataPaths(folder).analytics, 'multiverse.duckdb'))
+    const ran = await ask(...line.split(' '), '--json')
+    expect(ran.stderr).toBe(
+      `error NO_STACK: no stack runs on ${folder}: start one with \`npm start\`, or name another with --data\n`,
+    )
+    expect(lastJson(ran)).toMatchObject({ error: { code: 'NO_STACK' } })
+    expect(ran.code).toBe(4)
+    const after = await readFile(join(dataPaths(folder).analytics, 'multiverse.duckdb'))
+    expect(after.equals(before)).toBe(true)
+  })
+
+  // The ROOT verse is in every block's history.
+  test('an export needs nothing that runs', async () => {
+    const lake = join(folder, `lake-${how}`)
+    const ran = await ask('analytics', 'export', '--to', lake, '--json')
+    expect([ran.code, ran.stderr]).toEqual([0, ''])
+    expect(exportOutput.parse(lastJson(ran))).toMatchObject({ settled: 0, rows: 1 })
   })
 })
 

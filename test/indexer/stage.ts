@@ -33,6 +33,8 @@ export type Stage = {
   check(also?: readonly Key[]): Promise<CheckOutput>
   /** Runs the command on the data folder, as on that of a stack that runs; it prints JSON. */
   command(...args: string[]): Promise<Ran>
+  /** Mines until all that has happened is final for the indexer, and the mirror knows. */
+  settle(): Promise<void>
   /** The last blocks are replaced by empty ones. */
   reorg(depth: number): Promise<void>
   close(): Promise<void>
@@ -102,6 +104,18 @@ export async function createStage(
       })
     },
     command: (...args) => inProcess([...args, '--json', '--data', folder.path]),
+    async settle() {
+      const head = await chain.publicClient.getBlockNumber()
+      await chain.testClient.mine({ blocks: 65 })
+      await until('it is settled', async () => {
+        const [row] = await stage.query('SELECT settled::INT FROM mirror')
+        if (Number(row![0]) >= Number(head)) return true
+        // What is final is told with the next block.
+        await chain.testClient.mine({ blocks: 1 })
+        await stage.level()
+        return false
+      })
+    },
     reorg: (depth) => reorg(chain, depth),
     async close() {
       await stage.analytics.stop()

@@ -9,6 +9,7 @@ import { type Database, openDatabase } from '../../indexer/analytics/database.ts
 import { createApp, listen } from '../../indexer/analytics/http.ts'
 import { createJournalReader, readCursors } from '../../indexer/analytics/journal.ts'
 import { createQuery, type QueryResult } from '../../indexer/analytics/query.ts'
+import { isMultiverseError } from '../../sdk/errors.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { NOWHERE } from '../indexer/rows.ts'
 
@@ -45,7 +46,12 @@ export async function openHouse(): Promise<House> {
   const closing = new AbortController()
   const reading = (async () => {
     while (!closing.signal.aborted) {
-      if ((await reader.poll()) > 0) status.journals = await readCursors(database)
+      // On a busy machine a keeper that computes may not answer in time: it is asked again, as the mirror does.
+      const read = await reader.poll().catch((error: unknown) => {
+        if (isMultiverseError(error, 'KEEPER_UNREACHABLE')) return 0
+        throw error
+      })
+      if (read > 0) status.journals = await readCursors(database)
       await sleep(POLL_MS)
     }
   })()

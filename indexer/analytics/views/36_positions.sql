@@ -1,5 +1,5 @@
 -- Every position that came about, by a name for people. It is alive while its verse can still come true, and redeemable once every
--- answer of its verse was given: then it goes up to ROOT level by level (`multiverse exit`, or a redeemer).
+-- answer of its verse was given: then it goes up to ROOT level by level (`multiverse pull-up`, or a redeemer).
 CREATE OR REPLACE VIEW v_positions AS
 SELECT p.position, p.verse, p.token, coalesce(t.symbol, left(p.token, 10)) || ' if ' || s.label AS name, s.label, v.depth,
        s.state <> 'collapsed' AS is_alive, s.state = 'happened' AS redeemable, coalesce(held.amount, 0::BIGNUM) AS supply
