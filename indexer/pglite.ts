@@ -10,19 +10,24 @@ type Rows<T> = { rows: T[] }
 
 /** As much of PGlite as is used here. */
 export type Pglite = {
-  query<T>(sql: string, params?: unknown[]): Promise<Rows<T>>
+  query<T>(sql: string, params?: unknown[], options?: { blob: Blob }): Promise<Rows<T>>
+  exec(sql: string): Promise<unknown>
   close(): Promise<void>
 }
 
 const fromPonder = createRequire(import.meta.resolve('ponder'))
-const entry = fromPonder.resolve('@electric-sql/pglite')
+const folderOfCode = dirname(fromPonder.resolve('@electric-sql/pglite'))
+
+type Class = { create(folder?: string): Promise<Pglite>; prototype: Pick<Pglite, 'query'> }
+
+/** PGlite as ponder has it: the same class in the same process. */
+export async function loadPglite(): Promise<{ PGlite: Class }> {
+  return (await import(pathToFileURL(join(folderOfCode, 'index.js')).href)) as { PGlite: Class }
+}
 
 /** Opens a folder; nothing else may have it open. */
 export async function openPglite(folder: string): Promise<Pglite> {
-  const { PGlite } = (await import(pathToFileURL(entry).href)) as {
-    PGlite: { create(folder: string): Promise<Pglite> }
-  }
-  return PGlite.create(folder)
+  return (await loadPglite()).PGlite.create(folder)
 }
 
 /**
@@ -30,7 +35,7 @@ export async function openPglite(folder: string): Promise<Pglite> {
  * kept in ponder's own cache folder and copied.
  */
 export async function createPgliteFolder(folder: string): Promise<void> {
-  const { version } = fromPonder(join(dirname(entry), '../package.json')) as { version: string }
+  const { version } = fromPonder(join(folderOfCode, '../package.json')) as { version: string }
   const template = fileURLToPath(new URL(`.ponder/pglite-${version}`, import.meta.url))
   if (!(await exists(template))) await createTemplate(template)
   await cp(template, folder, { recursive: true })

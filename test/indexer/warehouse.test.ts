@@ -1,6 +1,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { createClient, sql } from '@ponder/client'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { exportTo } from '../../cli/export/export.ts'
 import { narrow, pushDown, transfer, ask } from '../../sdk/actions.ts'
@@ -67,6 +68,30 @@ test('the effects of a block are soon in DuckDB', async () => {
   console.log(`block to DuckDB: ${latencies.join(', ')} ms`)
   // A quiet machine takes a fifth of a second; this is for one where everything else runs too.
   expect(latencies.toSorted((a, b) => a - b)[2]).toBeLessThan(10_000)
+})
+
+test('a block that changes balances by the dozen is seen whole over SQL, too', async () => {
+  const { chain, ponder } = stage
+  const { multiverse: ledger, token } = chain.deployment.addresses
+  const terms = {
+    oracle: chain.accounts[9]!.address,
+    outcomes: 40,
+    deadline: 2n ** 41n,
+    specHash: ROOT,
+    termsHash: ROOT,
+  }
+  const question = questionId(terms)
+  await ask(chain.wallet(9), { multiverse: ledger, uri: 'data:,', ...terms })
+  const push = { multiverse: ledger, path: [], question, token, amount: 7n }
+  for (let nth = 0; nth < 2; nth++) await pushDown(chain.wallet(0), push)
+  await life.resync()
+  await stage.level()
+  const { db } = createClient(new URL('sql', ponder.url).href)
+  const [row] = (await db.execute(sql`
+    SELECT count(*)::int AS count, sum(b.amount)::text AS amount FROM balance b
+    JOIN "position" p ON p.id = b.position JOIN verse v ON v.id = p.verse
+    WHERE v.question = ${question}`)) as unknown[]
+  expect(row).toEqual({ count: 40, amount: `${40 * 14}` })
 })
 
 test('what an answer is worth', async () => {
