@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import type { Origin } from '../provider.ts'
@@ -42,9 +45,11 @@ export async function startAnvil(options: {
 }): Promise<Anvil> {
   const { memoryBytes, origin, reaper, signal } = options
   signal.throwIfAborted()
+  // It makes a folder for old states as it starts, in the home folder if it is not told where, and leaves it when it is killed.
+  const states = await mkdtemp(join(tmpdir(), 'multiverse-evm-'))
   const child = spawn(
     anvilBinary(),
-    [...FLAGS, '--memory-limit', `${memoryBytes}`, ...from(origin)],
+    [...FLAGS, '--memory-limit', `${memoryBytes}`, '--cache-path', states, ...from(origin)],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {},
@@ -72,6 +77,7 @@ export async function startAnvil(options: {
     kill()
     await ended
     agent.destroy()
+    await rm(states, { recursive: true, force: true })
   }
   const timer = setTimeout(kill, START_MS)
   signal.addEventListener('abort', kill)

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process'
 import { pbkdf2Sync } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import {
   type Abi,
@@ -22,6 +25,7 @@ import {
 import { type HDAccount, HDKey, hdKeyToAccount } from 'viem/accounts'
 import { anvil as anvilChain } from 'viem/chains'
 import type { Deployment } from '../../sdk/deployment.ts'
+import { sharedFolder } from './shared.ts'
 
 /** anvil's public development mnemonic; account 0 to 2 are the demo's wallets, 8 deploys, 9 is the keeper. */
 const MNEMONIC = 'test test test test test test test test test test test junk'
@@ -76,12 +80,16 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
     options.blockTimeS === undefined
       ? []
       : ['--block-time', `${options.blockTimeS}`, '--mixed-mining']
-  const child = spawn(
-    anvilBinary(),
-    ['--host', '127.0.0.1', '--port', `${options.port ?? 0}`, ...mining, ...(options.args ?? [])],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const kill = () => child.kill('SIGKILL')
+  // Where it keeps old states; of its own accord that is in the home folder, and stays there when it is killed.
+  const states = mkdtempSync(join(sharedFolder() ?? tmpdir(), 'multiverse-anvil-'))
+  const serving = ['--host', '127.0.0.1', '--port', `${options.port ?? 0}`, '--cache-path', states]
+  const child = spawn(anvilBinary(), [...serving, ...mining, ...(options.args ?? [])], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const kill = () => {
+    child.kill('SIGKILL')
+    rmSync(states, { recursive: true, force: true })
+  }
   process.once('exit', kill)
   const exited = new Promise<void>((resolve) => {
     child.once('close', () => {
@@ -92,6 +100,7 @@ export async function startChain(options: ChainOptions = {}): Promise<LocalChain
   const stop = async () => {
     child.kill('SIGTERM')
     await exited
+    await rm(states, { recursive: true, force: true })
   }
   try {
     const port = await listening(child.stdout, exited)

@@ -9,7 +9,8 @@ export const SHARED_FOLDER = 'MULTIVERSE_TESTS_SHARED'
 /** Far longer than anything shared takes to make, on a machine that does much else. */
 const PATIENCE_MS = 120_000
 
-const sharedFolder = (): string | undefined => process.env[SHARED_FOLDER]
+/** The folder itself, which goes with the run; undefined in a benchmark. */
+export const sharedFolder = (): string | undefined => process.env[SHARED_FOLDER]
 
 /** The folder where Node keeps what it compiled for the processes that tests start, so that each does not compile it anew. */
 export function compiledCode(): string {
