@@ -46,6 +46,7 @@ export async function startAnvil(options: {
   const { memoryBytes, origin, reaper, signal } = options
   signal.throwIfAborted()
   // It makes a folder for old states as it starts, in the home folder if it is not told where, and leaves it when it is killed.
+  // Nobody asks for states so old that they would be in it.
   const states = await mkdtemp(join(tmpdir(), 'multiverse-evm-'))
   const child = spawn(
     anvilBinary(),
@@ -77,7 +78,6 @@ export async function startAnvil(options: {
     kill()
     await ended
     agent.destroy()
-    await rm(states, { recursive: true, force: true })
   }
   const timer = setTimeout(kill, START_MS)
   signal.addEventListener('abort', kill)
@@ -94,6 +94,7 @@ export async function startAnvil(options: {
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', kill)
+    await rm(states, { recursive: true, force: true })
   }
 }
 
