@@ -1,4 +1,11 @@
-import { BaseError, HttpRequestError, RpcError, RpcRequestError, TimeoutError } from 'viem'
+import {
+  BaseError,
+  HttpRequestError,
+  ResponseBodyTooLargeError,
+  RpcError,
+  RpcRequestError,
+  TimeoutError,
+} from 'viem'
 import { oneLine } from '../../sdk/errors.ts'
 import { retryAfterMs } from '../../sdk/retryAfter.ts'
 
@@ -29,6 +36,8 @@ const TOO_MUCH =
 
 /** The fault of a request that failed with `error`. */
 export function faultOf(method: string, error: unknown): Fault {
+  // It answered, with more than is taken in at once.
+  if (find(error, ResponseBodyTooLargeError)) return { kind: 'call' }
   const http = find(error, HttpRequestError)
   if (http) {
     if (http.status === 429)
@@ -46,7 +55,7 @@ export function faultOf(method: string, error: unknown): Fault {
 /** Whether a log query failed for being over too much; a smaller one may not. */
 export function isTooMuch(error: unknown): boolean {
   const cause = error instanceof Error && error.cause instanceof BaseError ? error.cause : error
-  if (find(cause, TimeoutError)) return true
+  if (find(cause, TimeoutError) || find(cause, ResponseBodyTooLargeError)) return true
   const http = find(cause, HttpRequestError)
   if (http) return http.status === 413
   const details = detailsOf(cause)
