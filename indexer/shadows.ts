@@ -1,4 +1,4 @@
-import { loadPglite, type Pglite } from './pglite.ts'
+import { loadPglite } from './pglite.ts'
 
 // What ponder changes by the dozen it writes to a temporary table first, which has the name of the table it is for, and which it
 // empties and leaves. On PGlite there is one session for all: from then on whoever asks for the table by its name alone, as
@@ -12,8 +12,6 @@ const STATEMENTS = [
   /^TRUNCATE TABLE "(?=\w+"$)/,
 ]
 
-type Rest = Parameters<Pglite['query']> extends [string, ...infer R] ? R : never
-
 /** A statement of ponder's with a name of its own for the temporary table it speaks of; any other as it is. */
 function unshadowed(statement: string): string {
   const form = STATEMENTS.find((each) => each.test(statement))
@@ -26,7 +24,11 @@ function unshadowed(statement: string): string {
 export async function nameShadows(): Promise<void> {
   const { PGlite } = await loadPglite()
   const { query } = PGlite.prototype
-  PGlite.prototype.query = function <T>(statement: string, ...rest: Rest) {
-    return (query<T>).call(this, unshadowed(statement), ...rest)
+  PGlite.prototype.query = function <T>(
+    statement: string,
+    params?: unknown[],
+    options?: { blob: Blob },
+  ) {
+    return (query<T>).call(this, unshadowed(statement), params, options)
   }
 }

@@ -1,17 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { BUNDLES } from '../../providers/triads.ts'
-import { openScratch, type Scratch } from './scratch.ts'
+import { useScratch } from './scratch.ts'
 
 // Words of 64 bits, trits, walks and distances: macros that need no rows, on figures worked out by hand or taken from elsewhere.
 
-let scratch: Scratch
-beforeAll(async () => {
-  scratch = await openScratch()
-})
-afterAll(() => scratch.remove())
-
-const ask = (sql: string) => scratch.ask(sql)
+const { ask, write } = useScratch()
 
 describe('64-bit words', () => {
   test.each([
@@ -130,7 +124,7 @@ test('every view and macro is asked for its figures in some test', async () => {
     [...files, 'oracleGame.ts'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
   )
   const words = new Set(tests.join('\n').match(/\w+/g))
-  const made = await scratch.database.write((tx) =>
+  const made = await write((tx) =>
     tx.rows<{ name: string }>(`
       SELECT view_name AS name FROM duckdb_views() WHERE NOT internal
       UNION SELECT function_name FROM duckdb_functions() WHERE NOT internal AND function_type LIKE '%macro'`),

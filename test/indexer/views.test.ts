@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { recordSupplies } from '../../indexer/analytics/supplies.ts'
 import { event, MONDAY, ROOT, ZERO } from './rows.ts'
-import { openScratch, type Scratch } from './scratch.ts'
+import { useScratch } from './scratch.ts'
 
 // The views about the ledger and the future, on rows few enough to work every figure out by hand.
 
-let scratch: Scratch
-beforeAll(async () => {
-  scratch = await openScratch()
-})
-afterAll(() => scratch.remove())
-
-const ask = (sql: string) => scratch.ask(sql)
-const insert = (table: string, rows: readonly Record<string, unknown>[]) =>
-  scratch.insert(table, rows)
+const { ask, insert, write } = useScratch()
 
 describe('a small multiverse', () => {
   // Question a (two answers) is asked at the root; b is asked in a=0. Alice has 100 in both of a's verses and pushes 40 of
@@ -129,7 +121,7 @@ describe('a small multiverse', () => {
       transfer(4, 3, 'b1', ZERO, alice, 40),
       transfer(5, 0, 'b1', alice, bob, 10),
     ])
-    await scratch.database.write((tx) => recordSupplies(tx, 3n, 5n))
+    await write((tx) => recordSupplies(tx, 3n, 5n))
     await insert('supplies', [
       { position: 'a0', amount: 60 },
       { position: 'a1', amount: 100 },
@@ -202,7 +194,7 @@ describe('a small multiverse', () => {
     ]
     expect(await ask(sql)).toEqual(open)
     const headAt = (time: string) =>
-      scratch.database.write((tx) => tx.run(`UPDATE mirror SET head_timestamp = ${time}`))
+      write((tx) => tx.run(`UPDATE mirror SET head_timestamp = ${time}`))
     // Between the two deadlines: the last outcome has won what nobody answered.
     await headAt(`make_timestamp(${MONDAY + 3_600}::BIGINT * 1000000)`)
     expect(await ask(sql)).toEqual([['a', 'A?', 'expired', [1], null], open[1]])
@@ -307,7 +299,7 @@ describe('a small multiverse', () => {
       expired: false,
     })
     await insert('answers', [answer(8, 'b', 1), answer(9, 'a', 0)])
-    await scratch.database.write(async (tx) => {
+    await write(async (tx) => {
       await tx.run(
         "UPDATE questions SET status = 'resolved', survivors = [1], winner = 1 WHERE question = 'b'",
       )

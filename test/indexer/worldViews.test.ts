@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { ROOT } from './rows.ts'
-import { openScratch, type Scratch } from './scratch.ts'
+import { useScratch } from './scratch.ts'
 
 // The views about worlds, providers and keepers' journals, and what the seeds' commands print of them, on rows few enough to work
 // every figure out by hand.
 
-let scratch: Scratch
-beforeAll(async () => {
-  scratch = await openScratch()
-})
-afterAll(() => scratch.remove())
-
-const ask = (sql: string) => scratch.ask(sql)
-const insert = (table: string, rows: readonly Record<string, unknown>[]) =>
-  scratch.insert(table, rows)
+const { ask, insert } = useScratch()
 
 describe('worlds', () => {
   const entities = ['base', 'w0', 'w1', 'w2']
