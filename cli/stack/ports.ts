@@ -1,4 +1,5 @@
-import { createServer, type Server } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
 import { MultiverseError } from '../../sdk/errors.ts'
 
 /** What listens on the stack's ports, in order from the base port on. */
@@ -22,12 +23,17 @@ export async function portsFrom(base: number): Promise<Ports> {
   return ports
 }
 
-/** Four free ports, wherever they are. */
+/**
+ * Free ports, in a row, for what listens on them seconds later and again after it was down: below those that systems
+ * hand out by themselves, of which any connection from this machine could get one meanwhile.
+ * @throws PORT_TAKEN when there are none in a thousand places
+ */
 export async function freePorts(): Promise<Ports> {
-  // All are held until the last is found, so that they differ.
-  const servers = await Promise.all(SERVICES.map(() => listen(0)))
-  const [chain, indexer, analytics, keeper] = await Promise.all(servers.map(close))
-  return { chain: chain!, indexer: indexer!, analytics: analytics!, keeper: keeper! }
+  for (let place = 0; place < 1_000; place++) {
+    const ports = at(randomInt(15_000, 32_000))
+    if (await areFree(ports)) return ports
+  }
+  throw new MultiverseError('PORT_TAKEN', 'no four free ports in a row between 15000 and 32000')
 }
 
 function at(base: number): Ports {
@@ -36,36 +42,24 @@ function at(base: number): Ports {
 
 async function freeBase(taken: number): Promise<number> {
   for (let base = taken + 100; base < 65_000; base += 100) {
-    const free = await Promise.all(Object.values(at(base)).map(isFree))
-    if (free.every(Boolean)) return base
+    if (await areFree(at(base))) return base
   }
   throw new MultiverseError('PORT_TAKEN', `no four free ports in a row above ${taken}`)
 }
 
-async function isFree(port: number): Promise<boolean> {
-  try {
-    await close(await listen(port))
-    return true
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EADDRINUSE' || code === 'EACCES') return false
-    throw error
-  }
+async function areFree(ports: Ports): Promise<boolean> {
+  return (await Promise.all(Object.values(ports).map(isFree))).every(Boolean)
 }
 
-function listen(port: number): Promise<Server> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen({ port, host: HOST, exclusive: true }, () => resolve(server))
-  })
-}
-
-/** Closes the server and gives the port it had. */
-function close(server: Server): Promise<number> {
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  return new Promise((resolve, reject) => {
-    server.close((error) => (error === undefined ? resolve(port) : reject(error)))
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false)
+      else reject(error)
+    })
+    server.listen({ port, host: HOST, exclusive: true }, () => {
+      server.close(() => resolve(true))
+    })
   })
 }

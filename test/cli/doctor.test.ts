@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { checkNode } from '../../cli/doctor/machine.ts'
 import { checkChain, checkCredentials, checkDatabases } from '../../cli/doctor/services.ts'
-import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
+import { freePorts } from '../../cli/stack/ports.ts'
 import { acquireLock } from '../../sdk/node/lock.ts'
 import { DATA_VERSION } from '../../sdk/node/version.ts'
 import { doctorOutput } from '../../sdk/output.ts'
@@ -46,7 +46,7 @@ async function doctor(args: string[], env: Record<string, string> = {}) {
 
 test('says what is there, what is optional, and how to mend it', async () => {
   const dataDir = join(folder, 'data')
-  const port = await freeBase()
+  const { chain: port } = await freePorts()
   const env = { MORPH_API_KEY: 'hunter2', MODAL_TOKEN_ID: 'hunter3' }
   const ran = await doctor(['--json', '--data', dataDir, '--port-base', `${port}`], env)
   expect(ran.stderr).toBe('')
@@ -74,7 +74,7 @@ test('says what is there, what is optional, and how to mend it', async () => {
 
 test('exits with 1 when something required is missing, and fits a narrow terminal', async () => {
   const taken = await listen()
-  const silent = await freeBase()
+  const { chain: silent } = await freePorts()
   await writeFile(join(folder, 'letter.txt'), 'dear')
   const args = ['--data', folder, '--rpc', `http://127.0.0.1:${silent}/secret`]
   const env = { COLUMNS: '40', KEEPER_DATABASE_URL: `postgres://me:hunter2@127.0.0.1:${silent}/db` }
@@ -97,7 +97,7 @@ test('tells whose a data folder is', async () => {
   const marker = join(dataDir, 'multiverse.json')
   await writeFile(marker, JSON.stringify({ version: DATA_VERSION }))
   const lock = await acquireLock(join(dataDir, 'lock'))
-  const base = `${await freeBase()}`
+  const base = `${(await freePorts()).chain}`
   const look = async () => {
     const ran = await doctor(['--json', '--data', dataDir, '--port-base', base])
     return ran.findings().findings.find(({ id }) => id === 'data')
@@ -172,19 +172,6 @@ function setupState(): { packages: boolean; contracts: boolean } {
   const bootstrap = fileURLToPath(new URL('../../scripts/bootstrap.mjs', import.meta.url))
   const said = execFileSync(process.execPath, [bootstrap, '--state'], { encoding: 'utf8' })
   return JSON.parse(said) as { packages: boolean; contracts: boolean }
-}
-
-/** The first of four ports that nothing listens on, far from the ones that are given away. */
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const { chain } = await freePorts()
-    const base = Math.min(chain, 64_000)
-    const isFree = await portsFrom(base).then(
-      () => true,
-      () => false,
-    )
-    if (isFree) return base
-  }
 }
 
 const squeeze = (text: string) => text.replaceAll(/\s+/g, '')

@@ -14,7 +14,7 @@ import { runScenario } from '../../cli/scenario/run.ts'
 import { type Outcome, pigouSpec } from '../../cli/scenario/spec.ts'
 import type { Summary } from '../../cli/scenario/summary.ts'
 import { createAnalyticsApi, createKeeperApi } from '../../cli/services.ts'
-import { freePorts, portsFrom } from '../../cli/stack/ports.ts'
+import { freePorts } from '../../cli/stack/ports.ts'
 import {
   isRunning,
   type ProcessRecord,
@@ -58,7 +58,7 @@ let up: Up
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'multiverse-e2e-'))
   specDir = await mkdtemp(join(tmpdir(), 'multiverse-e2e-'))
-  base = await freeBase()
+  base = (await freePorts()).chain
   up = await startUp('--scenario')
 })
 
@@ -67,15 +67,6 @@ afterAll(async () => {
   await allEnded(await processes())
   for (const folder of [dataDir, specDir]) await rm(folder, { recursive: true, force: true })
 })
-
-/** Four free ports in a row, unlike the defaults. */
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const { chain } = await freePorts()
-    const ports = chain < 65_000 ? await portsFrom(chain).catch(() => undefined) : undefined
-    if (ports !== undefined) return ports.chain
-  }
-}
 
 /** Starts `multiverse up` on the data folder and waits until it says that it is ready. */
 async function startUp(...args: string[]): Promise<Up> {
@@ -373,7 +364,13 @@ test('chaos comes true while the keeper is killed three times: same books, one r
 })
 
 test('a second stack is refused: on the same folder, and on the same ports', async () => {
-  const same = await multiverse(['up', '--data', dataDir, '--port-base', `${await freeBase()}`])
+  const same = await multiverse([
+    'up',
+    '--data',
+    dataDir,
+    '--port-base',
+    `${(await freePorts()).chain}`,
+  ])
   expect(same.stderr).toMatch(/^error LOCKED: .* is held by process \d+\n$/)
   expect(same.code).toBe(1)
   const other = await mkdtemp(join(tmpdir(), 'multiverse-e2e-'))

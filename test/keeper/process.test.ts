@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { freePorts } from '../../cli/stack/ports.ts'
 import { childVerse, ROOT } from '../../sdk/ids.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import type { LocalChain } from '../helpers/chain.ts'
-import { lastingPort } from '../helpers/ports.ts'
 import type { KeeperProcess } from './child.ts'
 import { createStage } from './stage.ts'
 import {
@@ -137,7 +137,7 @@ const status = async (port: number, path: string) =>
   (await fetch(`http://127.0.0.1:${port}${path}`)).status
 
 test('waits for an endpoint that is down at the start, goes on when it comes back, and notices when another chain does', async () => {
-  const port = await lastingPort()
+  const { chain: port } = await freePorts()
   const state = ['--state', join(stateDir, 'chain.json'), '--preserve-historical-states']
   const before = await stage.chain({ args: state, port })
   const { deployment } = before
