@@ -9,7 +9,7 @@ import { acquireLock, acquireLockWithin } from '../sdk/node/lock.ts'
 import { MultiverseError } from '../sdk/errors.ts'
 import { type ChainReader, createChainReader, requireDeployment } from './chain.ts'
 import { forgetKept } from './postgres.ts'
-import { prepareFolder, schemaName } from './prepare.ts'
+import { markClosed, prepareFolder, schemaName } from './prepare.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { createLog, required, requiredPort, runService } from './service.ts'
 import { watchFinality } from './watch.ts'
@@ -36,7 +36,10 @@ await runService(async () => {
   let isStopping = false
   onStop(async () => {
     isStopping = true
-    if (ponder !== undefined) await stop(ponder)
+    if (ponder !== undefined) {
+      await stop(ponder)
+      if (ponder.exitCode === 0) await markClosed(folder)
+    }
     await relay?.close()
     await lock.release()
   })

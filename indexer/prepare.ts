@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import type { Deployment } from '../sdk/deployment.ts'
 import type { ChainReader } from './chain.ts'
-import { createPgliteFolder, exists, openPglite, type Pglite } from './pglite.ts'
+import { createPgliteFolder, exists, openPglite, type Pglite, wentDownOpen } from './pglite.ts'
 import type { Log } from './service.ts'
 
 /** What decides what the tables hold, beside ponder itself. */
@@ -27,7 +27,7 @@ export async function schemaName(deployment: Deployment): Promise<string> {
 /**
  * Makes a PGlite folder fit for a start; its caller holds the folder's lock. What is in it is a mirror of the chain, so
  * whatever does not fit (another deployment, other code, a chain that went back or another way, anything the caller has
- * reason to `distrust`) is begun anew. A lock that ponder left behind is cleared: waiting until it expires takes ponder 25
+ * reason to `distrust`, a power cut) is begun anew. A lock that ponder left behind is cleared: waiting until it expires takes ponder 25
  * seconds.
  */
 export async function prepareFolder(
@@ -41,23 +41,38 @@ export async function prepareFolder(
 ): Promise<'continued' | 'new'> {
   const pglite = join(folder, 'pglite')
   const label = join(folder, 'schema')
+  const opened = openMark(folder)
   await mkdir(folder, { recursive: true })
   if (await exists(pglite)) {
     const isOurs = (await readLabel(label)) === schema
     const reason =
       distrust ??
+      ((await wentDownOpen(opened)) ? 'the machine went down while it was open' : null) ??
       (isOurs
         ? await reasonToBeginAnew(pglite, schema, chain, isLocal)
         : 'it belongs to another deployment or another version of the indexer')
-    if (reason === null) return 'continued'
+    if (reason === null) {
+      await writeFile(opened, '')
+      return 'continued'
+    }
     log('ponder.begun-anew', { folder: pglite, reason })
     await rm(pglite, { recursive: true, force: true })
   }
   // The label comes last: a folder without one is never used.
   await rm(label, { force: true })
+  await writeFile(opened, '')
   await createPgliteFolder(pglite)
   await writeFile(label, schema)
   return 'new'
+}
+
+/** Says that ponder has closed its folder in order. */
+export async function markClosed(folder: string): Promise<void> {
+  await rm(openMark(folder), { force: true })
+}
+
+function openMark(folder: string): string {
+  return join(folder, 'open')
 }
 
 async function reasonToBeginAnew(

@@ -56,16 +56,20 @@ export type Backfill = {
   mirror: Usage
 }
 
-/** Starts the indexer and the analytics on nothing, and waits until all is in DuckDB. */
+/** Starts the indexer, on PGlite unless a Postgres is given, and the analytics on nothing, and waits until all is in DuckDB. */
 export async function backfill(
   { chain, busy }: Filled,
-  { live }: { live?: (latencyMs: number) => void } = {},
+  { live, databaseUrl }: { live?: (latencyMs: number) => void; databaseUrl?: string } = {},
 ): Promise<Backfill> {
   const folder = await createDataFolder(chain.deployment)
   const services: Service[] = []
   try {
     const from = performance.now()
-    const ponder = await startPonder(folder.path, chain.url)
+    const ponder = await startPonder(
+      folder.path,
+      chain.url,
+      databaseUrl === undefined ? {} : { databaseUrl },
+    )
     services.push(ponder)
     const analytics = await startAnalytics(folder.path, {
       rpcUrl: chain.url,

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Hex } from 'viem'
 import * as actions from '../../sdk/actions.ts'
 import { createSource } from '../../indexer/analytics/source.ts'
@@ -16,18 +16,14 @@ beforeAll(async () => {
   url = await server.create('indexer')
 }, 120_000)
 afterAll(async () => server?.remove())
-afterEach(() => {
-  delete process.env['INDEXER_DATABASE_URL']
-})
 
 /** Asks so many questions on a new chain, a block each, and gives what the indexer makes of them. */
 async function index(questions: number): Promise<{ known: Hex[]; real: Hex[] }> {
   const chain = await startChain()
   const folder = await createDataFolder(chain.deployment)
-  process.env['INDEXER_DATABASE_URL'] = url
   try {
     const real = await ask(chain, questions)
-    const ponder = await startPonder(folder.path, chain.url)
+    const ponder = await startPonder(folder.path, chain.url, { databaseUrl: url })
     try {
       await ponder.ready()
       const { blocks } = await createSource(ponder.url).view(0n)

@@ -40,17 +40,18 @@ export async function createDataFolder(deployment: Deployment): Promise<Folder> 
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** On a free port, unless one is given. */
+/** On a free port, unless one is given; on PGlite, unless a Postgres is. */
 export async function startPonder(
   dataDir: string,
   rpcUrl: string,
-  wanted?: number,
+  { port: wanted, databaseUrl = '' }: { port?: number; databaseUrl?: string } = {},
 ): Promise<Service> {
   const port = wanted ?? (await freePorts()).indexer
   return start(PONDER, port, {
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
     INDEXER_PORT: `${port}`,
+    INDEXER_DATABASE_URL: databaseUrl,
   })
 }
 

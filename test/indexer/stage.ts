@@ -70,7 +70,7 @@ export async function createStage(
     analytics,
     api: createAnalyticsApi(analytics.url),
     async startPonder() {
-      stage.ponder = await startPonder(folder.path, chain.url, portOf(ponder))
+      stage.ponder = await startPonder(folder.path, chain.url, { port: portOf(ponder) })
     },
     async startAnalytics(options = {}) {
       const all = { ...services, ...options }

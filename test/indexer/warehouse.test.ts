@@ -4,6 +4,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { createClient, sql } from '@ponder/client'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { exportTo } from '../../cli/export/export.ts'
+import { exists } from '../../indexer/pglite.ts'
 import { narrow, pushDown, transfer, ask } from '../../sdk/actions.ts'
 import { childPaths, positionId, questionId, ROOT, verseId } from '../../sdk/ids.ts'
 import { type JournalEntry, journalEntrySchema } from '../../sdk/journal.ts'
@@ -271,6 +272,7 @@ test('a row that somebody altered is found; a rebuild from nothing gives the sam
 
 test('without the indexer a rebuild fails and leaves all as it was, and a check has nothing to compare', async () => {
   expect(await stage.ponder.stop()).toBe(0)
+  expect(await exists(join(dataPaths(stage.folder.path).ponder, 'open'))).toBe(false)
   const before = await dump(stage)
   for (const verb of ['rebuild', 'check']) {
     const ran = await stage.command('analytics', verb)
