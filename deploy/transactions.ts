@@ -43,6 +43,8 @@ const BUMP = 13n
 const REBROADCAST_MS = 15_000
 /** A transaction that took no effect for so long is left to the next run. */
 const PATIENCE_MS = 15 * 60_000
+/** How often a node may have counted a transaction without showing its receipt, which it may do some moments later. */
+const UNSEEN_POLLS = 10
 
 /**
  * Gives a function that has one transaction mined, whatever became of earlier runs: each is signed and written down before
@@ -115,6 +117,7 @@ export function createTransactions({
   return async function mined(step: string, call: Call): Promise<TransactionReceipt> {
     const deadline = Date.now() + PATIENCE_MS
     let offeredAt = 0
+    let unseen = 0
     for (;;) {
       if (signal.aborted)
         throw new MultiverseError(
@@ -146,8 +149,12 @@ export function createTransactions({
         getTransactionCount(client, { address: account.address, blockTag: 'latest' }),
       )
       if (count > entry.nonce) {
-        // Mined between the two questions, or the wallet used the number for something else.
-        if ((await receiptOf(entry.transactions)) === null) await journal.remove(step)
+        // Mined between the two questions; or else the wallet used the number for something else.
+        if (++unseen > UNSEEN_POLLS) {
+          await journal.remove(step)
+          unseen = 0
+        }
+        await sleep(pollMs)
         continue
       }
       if (Date.now() > deadline)

@@ -65,18 +65,23 @@ const deployOn = (chain: LocalChain, options: Partial<DeployOptions> = {}) =>
     ...options,
   })
 
+type RpcCall = { method: string; params?: unknown[] }
+type Taps = Partial<Record<'before' | 'after', (method: string) => void>> & {
+  /** What it answers itself; undefined leaves it to the chain. */
+  instead?: (call: RpcCall) => unknown
+}
+
 /** A client that does `before` with each call, and `after` with each answer. */
-function tapped(
-  chain: LocalChain,
-  { before, after }: Partial<Record<'before' | 'after', (method: string) => void>>,
-): Client {
+function tapped(chain: LocalChain, { before, after, instead }: Taps): Client {
   const provider = providerOf(chain)
   return createClient({
     cacheTime: 0,
     transport: custom(
       {
-        async request(args: { method: string; params?: unknown[] }) {
+        async request(args: RpcCall) {
           before?.(args.method)
+          const own = instead?.(args)
+          if (own !== undefined) return own
           const answer = await provider.request(args)
           after?.(args.method)
           return answer
@@ -180,6 +185,43 @@ test('does not send twice what was sent before it was cut short', async () => {
   await expect.poll(() => sent(chain)).toBe(2)
   await deployOn(chain)
   expect(await sent(chain)).toBe(8)
+})
+
+test('a node that counts a transaction before it shows its receipt is borne with', async () => {
+  const chain = await bareChain()
+  const asked = new Map<string, number>()
+  const client = tapped(chain, {
+    instead({ method, params }) {
+      if (method !== 'eth_getTransactionReceipt') return undefined
+      const hash = String(params?.[0])
+      asked.set(hash, (asked.get(hash) ?? 0) + 1)
+      return asked.get(hash)! > 3 ? undefined : null
+    },
+  })
+  await deployOn(chain, { client })
+  expect(await sent(chain)).toBe(8)
+})
+
+test('a number that the wallet used for something else is not waited for', async () => {
+  const chain = await bareChain()
+  await chain.testClient.setAutomine(false)
+  const stopping = new AbortController()
+  const first = deployOn(chain, {
+    signal: stopping.signal,
+    say: (line) => {
+      if (line.includes('sending')) stopping.abort()
+    },
+  })
+  await expect(first).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  await chain.testClient.request({
+    method: 'anvil_dropAllTransactions' as never,
+    params: undefined as never,
+  })
+  await chain.testClient.setAutomine(true)
+  const hash = await chain.wallet(8).sendTransaction({ to: zeroAddress })
+  await chain.publicClient.waitForTransactionReceipt({ hash })
+  await deployOn(chain)
+  expect(await sent(chain)).toBe(9)
 })
 
 test('replaces a transaction whose price has fallen behind, by one with the same number', async () => {
