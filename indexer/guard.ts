@@ -1,5 +1,6 @@
 import { oneLine } from '../sdk/errors.ts'
 import { acquireLock } from '../sdk/node/lock.ts'
+import { loadInstalledOnce } from './modules.ts'
 import { required } from './service.ts'
 import { nameShadows } from './shadows.ts'
 
@@ -18,6 +19,7 @@ try {
 }
 
 if (!process.env['INDEXER_DATABASE_URL']) await nameShadows()
+await loadInstalledOnce()
 
 let isEnding = false
 const end = () => {

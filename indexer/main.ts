@@ -22,6 +22,12 @@ const STOP_MS = 7_000
 const WATCH_LOCAL_MS = 1_000
 const WATCH_REMOTE_MS = 30_000
 
+/**
+ * V8 compiles a function of PGlite anew, optimised, once it has run for so long: ten times as long as of its own accord. What a
+ * start does to a database is not worth it, and takes half a second longer with it; what is to be indexed soon is.
+ */
+const FLAGS = ['--wasm-tiering-budget=130000000']
+
 await runService(async () => {
   const log = createLog('ponder')
   const dataDir = required('MULTIVERSE_DATA')
@@ -114,7 +120,7 @@ function startPonder(port: number, environment: Record<string, string>): ChildPr
   const guard = ['--import', new URL('guard.ts', import.meta.url).href]
   const options = ['--root', here('.'), '--log-format', 'json', '--log-level', level]
   const start = ['start', '--port', `${port}`, '--hostname', '127.0.0.1']
-  return spawn(process.execPath, [...guard, program, ...options, ...start], {
+  return spawn(process.execPath, [...FLAGS, ...guard, program, ...options, ...start], {
     cwd: here('.'),
     env: { ...inherited, ...environment, PONDER_TELEMETRY_DISABLED: 'true' },
     stdio: ['pipe', 'inherit', 'inherit'],
