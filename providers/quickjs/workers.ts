@@ -13,11 +13,12 @@ import type { WorkerData } from './worker.ts'
 export type WorkerOptions = {
   /** Worker threads; by default one for each core. */
   workers?: number
-  /** Worlds that a worker keeps live. The others are made again from their images when they run: about a millisecond. */
+  /** Worlds that a worker keeps live. The others are restored from their images when they run: less than a millisecond. */
   maxResidents?: number
 }
 
-const DEFAULT_RESIDENTS = 64
+/** Every fourth instance that is made has the collector go through a worker's whole heap: few are, when few are kept. */
+const DEFAULT_RESIDENTS = 8
 /** Instances each worker makes before it is asked for any. */
 const WARM_INSTANCES = 4
 /** Enough for the deepest recursion that the engine allows. */
