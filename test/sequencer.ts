@@ -10,17 +10,25 @@ const LONGEST = [
   'keeper/redeem',
   'keeper/process',
   'keeper/refusals',
+  'indexer/histories',
+  'indexer/warehouse',
+  'indexer/crash',
+  'indexer/surroundings',
+  'indexer/postgres',
+  'cli/verbs',
   'deploy/network',
   'deploy/running',
 ].map((name) => `/test/${name}.test.ts`)
 
-/** Begins with the longest files; the others come in vitest's own order, by what they took before or by their size. */
+/** Begins with the longest files, as listed; the others come in vitest's own order, by what they took before or by their size. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- it is the sequencer's own
     const sorted = await super.sort(files)
-    const isLong = ({ moduleId }: TestSpecification) =>
-      LONGEST.some((name) => moduleId.endsWith(name))
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(name))
+      return found === -1 ? LONGEST.length : found
+    }
+    return sorted.toSorted((a, b) => place(a) - place(b))
   }
 }

@@ -14,7 +14,7 @@ import { createProgress } from '../../cli/output.ts'
 import { createProgram } from '../../cli/program.ts'
 import { failureOutput } from '../../sdk/output.ts'
 import { type Fixture, startFixture } from './fixture.ts'
-import { inProcess, lastJson, start } from './harness.ts'
+import { alone, inProcess, lastJson, start } from './harness.ts'
 import { ROWS, type Row } from './table.ts'
 
 // Every verb that speaks to a chain, on a real one: what it prints, as a process of its own, and what it does with bad input.
@@ -109,7 +109,8 @@ describe.concurrent.each(ROWS)('$verb', (row) => {
   })
 
   test('fits 40 columns, without colours where no terminal is', async ({ expect }) => {
-    const ran = await fixture.run(row.line(fixture), { COLUMNS: '40' })
+    const line = row.line(fixture)
+    const ran = await fixture.inTurn(line, () => alone(here(line), { COLUMNS: '40' }))
     expect(ran).toMatchObject({ code: 0, stderr: '' })
     expect(ran.stdout).not.toContain('\u001b')
     expect(ran.stdout.trim()).not.toBe('')

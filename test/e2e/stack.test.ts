@@ -37,7 +37,7 @@ import {
 } from '../../sdk/output.ts'
 import { verseOnOutput } from '../../sdk/runtimeOutput.ts'
 import { keeperSocketPath } from '../../sdk/node/keeperSocket.ts'
-import { lastJson, multiverse, start } from '../cli/harness.ts'
+import { alone, lastJson, multiverse, start } from '../cli/harness.ts'
 import { lookWhereNothingRuns, testRecipes } from './recipes.ts'
 
 // The whole multiverse as its users run it: chain, contracts, keeper, indexer and analytics as processes of `multiverse up`.
@@ -84,14 +84,20 @@ async function startUp(...args: string[]): Promise<Up> {
   return { child, ready }
 }
 
-const run = (line: string) => multiverse([...line.split(' '), '--data', dataDir, '--json'])
+const words = (line: string) => [...line.split(' '), '--data', dataDir, '--json']
+
+/** Runs a verb in this process: a process of its own costs more than most verbs do. */
+const run = (line: string) => alone(words(line))
 
 /** Runs a verb and gives its JSON. */
-async function json<T>(line: string): Promise<T> {
-  const ran = await run(line)
+async function json<T>(line: string, by = run): Promise<T> {
+  const ran = await by(line)
   if (ran.code !== 0) throw new Error(`${line}: ${ran.stderr}`)
   return lastJson(ran) as T
 }
+
+/** The same as its users do, in a process of its own. */
+const typed = <T>(line: string) => json<T>(line, (each) => multiverse(words(each)))
 
 /** Every process of the stack but the supervisor, by name. */
 async function processes(): Promise<Map<string, ProcessRecord>> {
@@ -165,16 +171,16 @@ describe('a question asked, split, traded, answered and redeemed with the comman
   test('ask and push down', async () => {
     const spec = join(specDir, 'spec.json')
     await writeFile(spec, JSON.stringify(pigouSpec({ degree: 1, seed: 7 })))
-    ;({ question } = await json<{ question: Hex }>(`ask --spec ${spec} --deadline +1h`))
+    ;({ question } = await typed<{ question: Hex }>(`ask --spec ${spec} --deadline +1h`))
     await Promise.all(
       OWNERS.map(async (owner) => {
         before[owner] = (await balances(owner)).root
       }),
     )
     await Promise.all([
-      json(`push-down --question ${question} --amount 10 --as alice`),
-      json(`push-down --question ${question} --amount 20 --as bob`),
-      json(`push-down --question ${question} --amount 5 --as carol --to alice`),
+      typed(`push-down --question ${question} --amount 10 --as alice`),
+      typed(`push-down --question ${question} --amount 20 --as bob`),
+      typed(`push-down --question ${question} --amount 5 --as carol --to alice`),
     ])
     expect(await balances('alice')).toEqual({
       root: `${Number(before['alice']) - 10}`,
@@ -194,17 +200,17 @@ describe('a question asked, split, traded, answered and redeemed with the comman
   test('trade, answer nash, and redeem: the books balance', async () => {
     const id = question.slice(0, 10)
     await Promise.all([
-      json(`transfer --verse ${id}=nash --to bob --amount 4 --as alice`),
-      json(`transfer --verse ${id}=optimal --to carol --amount 20 --as bob`),
+      typed(`transfer --verse ${id}=nash --to bob --amount 4 --as alice`),
+      typed(`transfer --verse ${id}=optimal --to carol --amount 20 --as bob`),
     ])
-    const answered = await json(`resolve --question ${question} --outcome nash`)
+    const answered = await typed(`resolve --question ${question} --outcome nash`)
     expect(answered).toMatchObject({ question, outcome: 0, label: 'nash' })
     const late = await run(`resolve --question ${question} --outcome optimal`)
     expect(late.stderr).toMatch(/^error ALREADY_RESOLVED: /)
     expect(late.code).toBe(1)
     await Promise.all([
-      json(`pull-up --question ${question} --amount 11 --as alice`),
-      json(`pull-up --question ${question} --amount 24 --as bob`),
+      typed(`pull-up --question ${question} --amount 11 --as alice`),
+      typed(`pull-up --question ${question} --amount 24 --as bob`),
     ])
     const [alice, bob, carol] = await Promise.all(OWNERS.map(balances))
     expect(alice).toEqual({
