@@ -44,21 +44,12 @@ export function createRedeeming(options: RedeemOptions): Redeeming {
 
   async function run(): Promise<void> {
     for (let batch = 0; batch < MAX_BATCHES; batch++) {
-      const latest = await redemptions.latest()
-      if (latest !== null && !(await isOver(latest))) await send(latest)
+      // What is under way would be found again.
+      for (const wanted of await redemptions.wanted()) await send(wanted)
       const pulls = await profitable(await findExits())
       if (pulls.length === 0) return
       await send(await redemptions.want(pulls))
     }
-  }
-
-  /** Whether a batch needs no more sending: a reorganisation may have taken it out of its block. */
-  async function isOver({ id, state, block }: Redemption): Promise<boolean> {
-    if (state === 'refused') return true
-    if (state === 'mined' && block !== null && block <= chain.view().deep) return true
-    const mined = await sender.performed(purposeOf(id))
-    if (mined !== null) await redemptions.mined(id, mined)
-    return mined !== null
   }
 
   async function send({ id, pulls }: Redemption): Promise<void> {

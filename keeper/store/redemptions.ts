@@ -1,19 +1,14 @@
 import type { Address, Hex } from 'viem'
 import type { Path } from '../../sdk/ids.ts'
-import type { ChainListener } from './chain.ts'
-import type { Database, Transact } from './database.ts'
+import type { ChainListener, Jobs } from './chain.ts'
+import type { Database, Query, Transact } from './database.ts'
 import type { Failure } from './partitions.ts'
 
 /** A pull-up for an owner; `path` is the parent's. */
 export type Pull = { owner: Address; path: Path; question: Hex; token: Address; amount: bigint }
 
-/** A batch of pull-ups. `wanted` is to be sent, `mined` was, `refused` can not be any more. */
-export type Redemption = {
-  id: number
-  pulls: Pull[]
-  state: 'wanted' | 'mined' | 'refused'
-  block: number | null
-}
+/** A batch of pull-ups. */
+export type Redemption = { id: number; pulls: Pull[] }
 
 /** Where an answer was given for good, and every verse that may be named by it. */
 export type Split = { path: Path; question: Hex; outcomes: number }
@@ -28,8 +23,9 @@ export type RedemptionStore = {
   splits(): Promise<Split[]>
   /** Records a batch before anything of it is sent. */
   want(pulls: readonly Pull[]): Promise<Redemption>
-  /** The newest batch; null before the first. */
-  latest(): Promise<Redemption | null>
+  /** Batches that are not known to be in a block, the oldest first: those that a reorganisation took back among them. */
+  wanted(): Promise<Redemption[]>
+  /** Writes down where its transaction is, unless that was taken back meanwhile. */
   mined(id: number, at: { tx: Hex; block: number }): Promise<void>
   refused(id: number, error: Failure): Promise<void>
   /** Writes something else of the job in a transaction. */
@@ -38,9 +34,9 @@ export type RedemptionStore = {
 }
 
 /** The one job there is. */
-const REDEEM_KEY = 'all'
+const REDEEM: Jobs = [{ name: 'redeem', keys: ['all'] }]
 
-type Row = Omit<Redemption, 'pulls'> & { pulls: (Omit<Pull, 'amount'> & { amount: string })[] }
+type Row = { id: number; pulls: (Omit<Pull, 'amount'> & { amount: string })[] }
 
 /** What nothing announces, winners that were bought, is looked for so often, in seconds of the chain. */
 const RESCAN_S = 600
@@ -49,7 +45,8 @@ export function createRedemptionStore(db: Database): RedemptionStore {
   /** Up to where decisions and owners were acted on in this process. */
   let seen = { deep: -1, time: -1, scanned: -1 }
 
-  const listener: ChainListener = async ({ query }, { facts, ancestor, view }) => {
+  const listener: ChainListener = async ({ query }, { facts, ancestor, undone, view }) => {
+    const jobs = (await withdraw(query, ancestor, undone)) ? REDEEM : []
     if (ancestor !== null) {
       await query(`delete from keeper.redeemer_changes where block > $1`, [ancestor])
       seen = { deep: Math.min(seen.deep, ancestor), time: -1, scanned: -1 }
@@ -61,7 +58,7 @@ export function createRedemptionStore(db: Database): RedemptionStore {
           on conflict (block, index) do update set owner = excluded.owner, allowed = excluded.allowed`,
           [fact.at.block, fact.at.index, fact.owner, fact.isAllowed],
         )
-    if (view?.head == null) return []
+    if (view?.head == null) return jobs
     const { deep, deepTime } = view
     const [news] = await query(
       `select 1 where exists (select 1 from keeper.questions
@@ -73,7 +70,7 @@ export function createRedemptionStore(db: Database): RedemptionStore {
     const isScan = view.head.timestamp >= seen.scanned + RESCAN_S
     const isWanted = news !== undefined || isScan
     seen = { deep, time: deepTime, scanned: isWanted ? view.head.timestamp : seen.scanned }
-    return isWanted ? [{ name: 'redeem', keys: [REDEEM_KEY] }] : []
+    return isWanted ? REDEEM : jobs
   }
 
   return {
@@ -102,20 +99,21 @@ export function createRedemptionStore(db: Database): RedemptionStore {
     async want(pulls) {
       const [row] = await db.query<Row>(
         `insert into keeper.redemptions (pulls, state) values ($1::jsonb, 'wanted')
-        returning id, pulls, state, block`,
+        returning id, pulls`,
         [JSON.stringify(pulls.map((pull) => ({ ...pull, amount: `${pull.amount}` })))],
       )
       return redemption(row!)
     },
-    async latest() {
-      const [row] = await db.query<Row>(
-        `select id, pulls, state, block from keeper.redemptions order by id desc limit 1`,
+    async wanted() {
+      const rows = await db.query<Row>(
+        `select id, pulls from keeper.redemptions where state = 'wanted' order by id`,
       )
-      return row ? redemption(row) : null
+      return rows.map(redemption)
     },
     async mined(id, { tx, block }) {
       await db.query(
-        `update keeper.redemptions set state = 'mined', tx = $2, block = $3 where id = $1`,
+        `update keeper.redemptions set state = 'mined', tx = $2, block = $3 where id = $1
+          and exists (select 1 from keeper.txs where hash = $2 and state = 'mined')`,
         [id, tx, block],
       )
     },
@@ -128,6 +126,25 @@ export function createRedemptionStore(db: Database): RedemptionStore {
     also: (work) => db.transaction(work),
     listener,
   }
+}
+
+/**
+ * Has batches sent again whose blocks were taken back, or never became part of the chain: `undone` is what transactions in those
+ * were for. Whether there were any.
+ */
+async function withdraw(
+  query: Query,
+  ancestor: number | null,
+  undone: readonly string[],
+): Promise<boolean> {
+  const ids = undone.flatMap((purpose) => /^redeem:(\d+)$/.exec(purpose)?.[1] ?? [])
+  if (ancestor === null && ids.length === 0) return false
+  const rows = await query(
+    `update keeper.redemptions set state = 'wanted', tx = null, block = null
+    where state = 'mined' and (block > $1 or id = any($2::int[])) returning id`,
+    [ancestor, ids.map(Number)],
+  )
+  return rows.length > 0
 }
 
 function redemption({ pulls, ...row }: Row): Redemption {
