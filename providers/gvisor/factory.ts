@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { isMissing, moveUnlessTaken } from '../host/files.ts'
+import { isMissing, moveUnlessTaken, withRoom } from '../host/files.ts'
 import { createGate } from '../host/gate.ts'
 import { engineName, type Engine } from './engine.ts'
 import { openImage, sealImage, type Image, type ImageAbout } from './image.ts'
@@ -34,17 +34,19 @@ const NO_ROOT: ImageAbout['root'] = `0x${'0'.repeat(64)}`
 export async function createSandboxFactory(options: FactoryOptions): Promise<SandboxFactory> {
   const { engine, rootfs, cacheDir, folder } = options
   const state = join(folder, 'state')
-  await mkdir(state)
+  await withRoom(state, () => mkdir(state))
   const bundles = new Map<string, Promise<string>>()
   const gate = createGate(availableParallelism() + 1)
 
   const capture = async (sandbox: Sandbox, into: string, root: ImageAbout['root']) => {
     try {
-      await mkdir(into, { recursive: true, mode: 0o700 })
-      const usedBytes = await sandbox.usedBytes()
-      await sandbox.checkpoint(into)
-      const about = { root, engine: engineName(engine), rootfs: rootfs.id, usedBytes }
-      return await sealImage(into, about)
+      return await withRoom(into, async () => {
+        await mkdir(into, { recursive: true, mode: 0o700 })
+        const usedBytes = await sandbox.usedBytes()
+        await sandbox.checkpoint(into)
+        const about = { root, engine: engineName(engine), rootfs: rootfs.id, usedBytes }
+        return sealImage(into, about)
+      })
     } catch (error) {
       await sandbox.kill()
       await rm(into, { recursive: true, force: true })
@@ -101,8 +103,10 @@ export async function createSandboxFactory(options: FactoryOptions): Promise<San
     const found = about.rootfs === rootfs.id ? rootfs : await findRootFs(cacheDir, about.rootfs)
     if (found === null) throw unusable(about, `needs root file system ${about.rootfs}`)
     const bundle = join(folder, `bundle-${about.rootfs}`)
-    await mkdir(bundle, { recursive: true })
-    await writeFile(join(bundle, 'config.json'), JSON.stringify(worldSpec(found.path)))
+    await withRoom(bundle, async () => {
+      await mkdir(bundle, { recursive: true })
+      await writeFile(join(bundle, 'config.json'), JSON.stringify(worldSpec(found.path)))
+    })
     return bundle
   }
 }

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { MultiverseError } from '../../sdk/errors.ts'
-import { hashFile, isMissing, persist, share } from '../host/files.ts'
+import { hashFile, isMissing, persist, share, withRoom } from '../host/files.ts'
 
 /** A world's whole state as runsc's checkpoint files in a folder of their own, with what they are in `image.json`. */
 export type Image = { folder: string; about: ImageAbout }
@@ -53,18 +53,23 @@ export async function openImage(folder: string): Promise<Image> {
   return { folder, about }
 }
 
-/** The same image in another folder. Nothing is copied where that can be helped, and each lives without the other. */
+/**
+ * The same image in another folder. Nothing is copied where that can be helped, and each lives without the other.
+ * @throws DISK_FULL
+ */
 export async function linkImage({ folder: from, about }: Image, folder: string): Promise<Image> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  for (const { name } of about.files) await share(join(from, name), join(folder, name))
-  await writeFile(join(folder, ABOUT), JSON.stringify(about), { mode: 0o600 })
-  return { folder, about }
+  return withRoom(folder, async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    for (const { name } of about.files) await share(join(from, name), join(folder, name))
+    await writeFile(join(folder, ABOUT), JSON.stringify(about), { mode: 0o600 })
+    return { folder, about }
+  })
 }
 
-/** Returns when an image would survive a power cut. */
-export async function syncImage(image: Image): Promise<void> {
-  const names = [...image.about.files.map((file) => file.name), ABOUT, '.']
-  await persist(names.map((name) => join(image.folder, name)))
+/** Returns when an image would survive a power cut. @throws DISK_FULL */
+export async function syncImage({ folder, about }: Image): Promise<void> {
+  const names = [...about.files.map((file) => file.name), ABOUT, '.']
+  await withRoom(folder, () => persist(names.map((name) => join(folder, name))))
 }
 
 /** Bytes of its files. */

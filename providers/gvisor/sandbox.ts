@@ -50,7 +50,7 @@ type Runsc = ChildProcessByStdio<Writable, Readable, Readable>
 
 /**
  * Starts or restores a container and waits for its first process to answer.
- * @throws PROVIDER_FAILED with what runsc said
+ * @throws PROVIDER_FAILED with what runsc said, DISK_FULL
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { engine, id, state, bundle, image } = options
@@ -68,10 +68,15 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     return sandbox
   } catch (error) {
     await sandbox.kill()
-    throw error
+    throw await orFull(state, error)
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** What runsc failed with, or that the disk was full: it does not say which error of the disk it met. */
+async function orFull(folder: string, error: unknown): Promise<unknown> {
+  return (await isFull(folder)) ? diskFull(folder, error) : error
 }
 
 function createSandbox(
@@ -100,9 +105,7 @@ function createSandbox(
           timeoutMs: CHECKPOINT_MS,
         })
       } catch (error) {
-        // runsc does not say which error of the disk it was.
-        if (!(await isFull(folder))) throw error
-        throw diskFull(folder, error)
+        throw await orFull(folder, error)
       } finally {
         await (ending ??= end())
       }

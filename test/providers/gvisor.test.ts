@@ -585,28 +585,39 @@ ask()`
     })
   })
 
-  it.skipIf(!canMakeDisks)('a full disk fails a snapshot and costs the world nothing', async () => {
-    const { folder: disk, fill, empty, remove } = await makeDisk(16)
-    const provider = createGvisorProvider()
-    try {
-      await provider.init({ dataDir: disk })
-      const { id } = await provider.create({ seed: 1n })
-      await provider.execute(id, 'x = 1')
-      await fill()
-      await expect(provider.snapshot(id)).rejects.toMatchObject({
-        code: 'DISK_FULL',
-        isRetryable: true,
-      })
-      expect(await readdir(join(disk, 'snapshots'))).toEqual([])
-      await empty()
-      expect((await provider.execute(id, 'x + 1')).value).toBe(2)
-      const { id: snapshotId } = await provider.snapshot(id)
-      expect(await provider.branch(snapshotId, 1)).toHaveLength(1)
-    } finally {
-      await provider.shutdown()
-      await remove()
-    }
-  })
+  it.skipIf(!canMakeDisks)(
+    'a full disk fails what needs room, by name, and costs the world nothing',
+    async () => {
+      const { folder: disk, fill, empty, remove } = await makeDisk(16)
+      const provider = createGvisorProvider()
+      try {
+        await provider.init({ dataDir: disk })
+        const { id } = await provider.create({ seed: 1n })
+        await provider.execute(id, 'x = 1')
+        await fill()
+        const full = {
+          code: 'DISK_FULL',
+          message: expect.stringContaining(`the disk is full: no room for ${disk}`),
+          isRetryable: true,
+        }
+        await expect(provider.snapshot(id)).rejects.toMatchObject(full)
+        expect(await readdir(join(disk, 'snapshots'))).toEqual([])
+        await expect(provider.create({ seed: 2n })).rejects.toMatchObject(full)
+        await empty()
+        expect((await provider.execute(id, 'x + 1')).value).toBe(2)
+        const { id: snapshotId } = await provider.snapshot(id)
+        await fill()
+        // What takes no bytes of files takes some for the folder's own.
+        await expect(provider.branch(snapshotId, 1)).rejects.toMatchObject(full)
+        expect(await provider.list()).toHaveLength(1)
+        await empty()
+        expect(await provider.branch(snapshotId, 1)).toHaveLength(1)
+      } finally {
+        await provider.shutdown()
+        await remove()
+      }
+    },
+  )
 })
 
 /** A program that writes to its interpreter's own channel: the descriptors are there to be found. */
