@@ -48,8 +48,12 @@ const everyday: Suite[] = [
       ? null
       : 'needs gVisor and QEMU: scripts/install-engines.sh, then npm test -- engines',
   },
-  // Its databases live for seconds: their code is not worth being compiled once more.
-  { name: 'keeper', run: () => vitest(['test/keeper', '--execArgv=--liftoff-only']) },
+  {
+    name: 'keeper',
+    // Its databases live for seconds: their code is not worth being compiled once more. Its many files share processes: what
+    // they all import is made ready once for each.
+    run: () => vitest(['test/keeper', '--no-isolate', '--execArgv=--liftoff-only']),
+  },
   { name: 'indexer', run: () => vitest(['test/indexer', 'test/seeds.test.ts']) },
   { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
   {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { generatePrivateKey } from 'viem/accounts'
 import { zeroHash } from 'viem'
 import { afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { KEEPER_EXIT_BY_CODE } from '../../keeper/exits.ts'
 import { createLog } from '../../keeper/log.ts'
 import { openFolder } from '../../keeper/store/database.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
@@ -12,7 +13,8 @@ import { keeperEnv, PATIENT } from './world.ts'
 
 vi.setConfig(PATIENT)
 
-// What a keeper does not start with: each is refused by name, with an exit code of its own. Real processes, one chain.
+// What a keeper does not start with: each is refused by name, with an exit code of its own, from the one table that the process
+// ends by. Processes show that it does.
 
 const stage = createStage()
 let chain: LocalChain
@@ -34,66 +36,81 @@ async function withTables(statement: string): Promise<string> {
   return dataDir
 }
 
-/** Each with what it says and the environment that brings it about. */
+type Refused = { dataDir: string; env?: Record<string, string> }
+
+/** Each with its exit code, its error's code, what that says, and what is started. */
 const REFUSALS: [
   name: string,
   exit: number,
+  code: string,
   says: string,
-  env: () => Promise<Record<string, string>>,
+  start: () => Promise<Refused>,
 ][] = [
   [
     'a folder without a deployment',
     2,
-    'error NO_DEPLOYMENT: ',
-    async () => keeperEnv(chain, join(await folder(), 'nowhere')),
+    'NO_DEPLOYMENT',
+    '',
+    async () => ({ dataDir: join(await folder(), 'nowhere') }),
   ],
   [
     'an unknown chain',
     10,
-    'error UNKNOWN_CHAIN: chain 424242 ',
-    async () => keeperEnv(chain, await folder({ chainId: 424_242 })),
+    'UNKNOWN_CHAIN',
+    'chain 424242 ',
+    async () => ({ dataDir: await folder({ chainId: 424_242 }) }),
   ],
   [
     'a wrong chain id',
     11,
-    'error OTHER_CHAIN: the endpoint serves chain 31337, the deployment is on chain 1',
-    async () => keeperEnv(chain, await folder({ chainId: 1 })),
+    'OTHER_CHAIN',
+    'the endpoint serves chain 31337, the deployment is on chain 1',
+    async () => ({ dataDir: await folder({ chainId: 1 }) }),
   ],
   [
     'another chain of the same id',
     11,
-    'error OTHER_CHAIN: block ',
-    async () => keeperEnv(chain, await folder({ startBlockHash: zeroHash })),
+    'OTHER_CHAIN',
+    'block ',
+    async () => ({ dataDir: await folder({ startBlockHash: zeroHash }) }),
   ],
   [
     'a contract without code',
     12,
-    'error NO_CONTRACT: ',
+    'NO_CONTRACT',
+    '0x00000000000000000000000000000000000000aa',
     async () => {
       const worlds = '0x00000000000000000000000000000000000000aa'
       const addresses = { ...chain.deployment.addresses, worlds } as const
-      return keeperEnv(chain, await folder({ addresses }))
+      return { dataDir: await folder({ addresses }) }
     },
   ],
   [
     'a key without funds',
     13,
-    'error NO_FUNDS: 0x',
-    async () => keeperEnv(chain, await folder(), { KEEPER_PRIVATE_KEY: generatePrivateKey() }),
+    'NO_FUNDS',
+    '0x',
+    async () => ({
+      dataDir: await folder(),
+      env: { KEEPER_PRIVATE_KEY: generatePrivateKey() },
+    }),
   ],
   [
     'a newer schema than the program knows',
     15,
-    "error SCHEMA_TOO_NEW: the keeper's tables have version 999",
-    async () => keeperEnv(chain, await withTables(`insert into keeper.migrations values (999)`)),
+    'SCHEMA_TOO_NEW',
+    "the keeper's tables have version 999",
+    async () => ({ dataDir: await withTables(`insert into keeper.migrations values (999)`) }),
   ],
 ]
 
-test.each(REFUSALS)('refuses %s with %i', async (_, exit, says, env) => {
-  const keeper = stage.spawn(await env())
-  expect(await keeper.ended).toBe(exit)
-  expect(keeper.errors).toHaveLength(1)
-  expect(keeper.errors[0]).toContain(says)
+test.each(REFUSALS)('refuses %s with %i', async (_, exit, code, says, start) => {
+  const { dataDir, env } = await start()
+  await expect(stage.keeper(chain, env, { dataDir })).rejects.toMatchObject({
+    code,
+    message: expect.stringContaining(says),
+  })
+  expect(KEEPER_EXIT_BY_CODE[code]).toBe(exit)
 })
 
 test('says of every bad setting its key, its value and what is allowed', async () => {
