@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import * as Keystore from 'ox/Keystore'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
@@ -80,6 +81,14 @@ test.each(['pbkdf2', 'scrypt'] as const)('opens the example of the definition: %
       message: `wrong passphrase for ${kdf}`,
     }),
   )
+})
+
+test('opens what another program locked with scrypt, and the other way round', () => {
+  const [derived, how] = Keystore.scrypt({ password: PASSPHRASE, n: 2 ** 12, r: 8, p: 2 })
+  const theirs = JSON.stringify(Keystore.encrypt(key, derived, how))
+  expect(unlockKey(parseKeystore(theirs, 'theirs'), PASSPHRASE, 'theirs')).toBe(key)
+  const { keystore } = parseKeystore(file, 'ours')
+  expect(Keystore.decrypt(keystore, Keystore.toKey(keystore, { password: PASSPHRASE }))).toBe(key)
 })
 
 test('what it locks it opens, tells its address without, and shows neither key nor passphrase', () => {
