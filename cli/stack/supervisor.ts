@@ -15,6 +15,8 @@ export type ProcessSpec = {
   name: string
   /** Path of its entry in the repository. */
   entry: string
+  /** Options of Node itself. */
+  flags?: readonly string[]
   env: Record<string, string>
   /** How often it is started again, within a minute, when it ends by itself. */
   restarts: number
@@ -69,7 +71,7 @@ export function createSupervisor({ logsDir, signal, onChange, say }: Options): S
 
   const launch = async (spec: ProcessSpec, startedAt: number[]): Promise<void> => {
     const log = openSync(join(logsDir, `${spec.name}.log`), 'a')
-    const child = spawn(process.execPath, [join(root, spec.entry)], {
+    const child = spawn(process.execPath, [...(spec.flags ?? []), join(root, spec.entry)], {
       cwd: root,
       env: { ...process.env, ...noKeys, ...spec.env, [SUPERVISED]: '1' },
       stdio: ['pipe', log, log, 'ipc'],

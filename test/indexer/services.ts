@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePorts } from '../../cli/stack/ports.ts'
+import { ANALYTICS_NODE } from '../../cli/stack/specs.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
 import type { JournalEntry } from '../../sdk/journal.ts'
 
@@ -73,13 +74,14 @@ export async function startAnalytics(
 ): Promise<Service> {
   const port = wanted ?? (await freePorts()).indexer
   const environment = {
+    ...ANALYTICS_NODE.env,
     MULTIVERSE_DATA: dataDir,
     MULTIVERSE_RPC_URL: rpcUrl,
     ANALYTICS_PORT: `${port}`,
     INDEXER_URL: indexerUrl,
     KEEPER_URLS: keeperUrls.join(','),
   }
-  return start(ANALYTICS, port, environment, mostKiB)
+  return start(ANALYTICS, port, environment, { flags: ANALYTICS_NODE.flags, mostKiB })
 }
 
 /** Starts analytics with what is given and nothing else, to see it refuse. */
@@ -91,9 +93,9 @@ function start(
   entry: string,
   port: number,
   environment: Record<string, string>,
-  mostKiB?: number,
+  { flags = [], mostKiB }: { flags?: readonly string[]; mostKiB?: number | undefined } = {},
 ): Service {
-  const line = [process.execPath, entry]
+  const line = [process.execPath, ...flags, entry]
   const [file, ...args] =
     mostKiB === undefined ? line : ['bash', '-c', `ulimit -f ${mostKiB}; exec "$0" "$@"`, ...line]
   const child = spawn(file!, args, {
