@@ -1,9 +1,9 @@
-import { createClient, sql } from '@ponder/client'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Hex } from 'viem'
 import { isMultiverseError } from '../sdk/errors.ts'
 import type { ChainReader } from './chain.ts'
 import { contradiction, type FinalTables } from './prepare.ts'
+import { createAsk } from './sql.ts'
 
 // Ponder believes in what it once took as final: when the chain goes another way below that, it serves dead rows for good and
 // calls itself ready. So its launcher looks at what is final with the chain's eyes.
@@ -32,22 +32,20 @@ export async function watchFinality(
 }
 
 function servedTables(url: string): FinalTables {
-  const { db } = createClient(new URL('sql', url).href)
+  const ask = createAsk(url)
   return {
     async checkpoint() {
-      const rows = await db.execute(
-        sql`SELECT finalized_checkpoint AS checkpoint FROM _ponder_checkpoint`,
+      const rows = await ask<{ checkpoint: string | null }>(
+        'SELECT finalized_checkpoint AS checkpoint FROM _ponder_checkpoint',
       )
-      return (rows as unknown as { checkpoint: string | null }[])[0]?.checkpoint ?? null
+      return rows[0]?.checkpoint ?? null
     },
     async blocks(upTo) {
-      const rows = await db.execute(
-        sql`SELECT number, hash FROM block WHERE number <= ${upTo.toString()} ORDER BY number DESC LIMIT 64`,
+      const rows = await ask<{ number: string; hash: Hex }>(
+        'SELECT number, hash FROM block WHERE number <= $1 ORDER BY number DESC LIMIT 64',
+        [upTo.toString()],
       )
-      return (rows as unknown as { number: string; hash: Hex }[]).map(({ number, hash }) => ({
-        number: BigInt(number),
-        hash,
-      }))
+      return rows.map(({ number, hash }) => ({ number: BigInt(number), hash }))
     },
   }
 }

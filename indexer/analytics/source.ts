@@ -1,7 +1,7 @@
-import { createClient, type SQL, sql } from '@ponder/client'
 import type { Hex } from 'viem'
 import { MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { checkpointBlock } from '../prepare.ts'
+import { createAsk } from '../sql.ts'
 
 /**
  * A block that holds events of ours: how many, and how many rows of the mirrored tables came of them. `timestamp` in Unix
@@ -37,7 +37,6 @@ export type Source = {
 }
 
 const MAX_BLOCKS = 1_024
-const TIMEOUT_MS = 30_000
 
 type ViewRow = {
   kind: 'head' | 'finalized' | 'block'
@@ -50,33 +49,29 @@ type ViewRow = {
 }
 
 export function createSource(url: string): Source {
-  const client = createClient(new URL('sql', url).href)
-  const ask = async <T>(query: SQL): Promise<T[]> => {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${TIMEOUT_MS} ms`)), TIMEOUT_MS)
-    })
+  const askIndexer = createAsk(url)
+  const ask = async <T>(statement: string, params: readonly string[]): Promise<T[]> => {
     try {
-      return (await Promise.race([client.db.execute(query), late])) as unknown as T[]
+      return await askIndexer<T>(statement, params)
     } catch (cause) {
       throw new MultiverseError('INDEXER_UNREACHABLE', `${url}: ${oneLine(cause)}`, {
         cause,
         isRetryable: true,
       })
-    } finally {
-      clearTimeout(timer)
     }
   }
   return {
     async view(above) {
       // One statement, so that everything in it is of one moment.
-      const rows = await ask<ViewRow>(sql`
-        (SELECT 'head' AS kind, number, hash, timestamp, events, 0 AS rows, NULL AS checkpoint FROM head)
+      const rows = await ask<ViewRow>(
+        `(SELECT 'head' AS kind, number, hash, timestamp, events, 0 AS rows, NULL AS checkpoint FROM head)
         UNION ALL
         (SELECT 'finalized', NULL, NULL, NULL, NULL, NULL, finalized_checkpoint FROM _ponder_checkpoint)
         UNION ALL
         (SELECT 'block', number, hash, timestamp, events, rows, NULL FROM block
-         WHERE number > ${above.toString()} ORDER BY number LIMIT ${MAX_BLOCKS + 1})`)
+         WHERE number > $1 ORDER BY number LIMIT ${MAX_BLOCKS + 1})`,
+        [above.toString()],
+      )
       const blocks = rows.filter(({ kind }) => kind === 'block').map((row) => sourceBlock(row))
       const head = rows.find(({ kind }) => kind === 'head')
       const finalized = rows.find(({ kind }) => kind === 'finalized')?.checkpoint
@@ -92,18 +87,19 @@ export function createSource(url: string): Source {
     },
     async filled(tables, from, to) {
       const each = tables.map(
-        (table) => sql`
-          (SELECT ${table}::text AS name FROM ${sql.identifier(table)}
-           WHERE block_number BETWEEN ${from.toString()} AND ${to.toString()} LIMIT 1)`,
+        (table) =>
+          `(SELECT '${table}' AS name FROM "${table}" WHERE block_number BETWEEN $1 AND $2 LIMIT 1)`,
       )
-      const rows = await ask<{ name: string }>(sql.join(each, sql` UNION ALL `))
+      const rows = await ask<{ name: string }>(each.join(' UNION ALL '), range(from, to))
       return new Set(rows.map(({ name }) => name))
     },
     rows: (table, from, to) =>
-      ask(sql`
-        SELECT * FROM ${sql.identifier(table)}
-        WHERE block_number BETWEEN ${from.toString()} AND ${to.toString()}`),
+      ask(`SELECT * FROM "${table}" WHERE block_number BETWEEN $1 AND $2`, range(from, to)),
   }
+}
+
+function range(from: bigint, to: bigint): [string, string] {
+  return [from.toString(), to.toString()]
 }
 
 function sourceBlock({ number, hash, timestamp, events, rows }: ViewRow): SourceBlock {
