@@ -20,32 +20,37 @@ export type Loaded = {
 const ZERO = '0x0000000000000000000000000000000000000000'
 const ROOT = `0x${'0'.repeat(64)}`
 
-/** What transfers of blocks $1 to $2 did to each owner's balance. */
-const DELTAS = `
+// What the events of some blocks changed. Heights are written into the statements: of a parameter DuckDB does not know when it
+// plans which blocks it need not read.
+
+/** What transfers did to each owner's balance. */
+const balanceChanges = (from: bigint, to: bigint) => `
   SELECT owner, position, sum(delta) AS delta FROM (
     SELECT receiver AS owner, position, amount::BIGNUM AS delta FROM transfers
-    WHERE block_number BETWEEN $1 AND $2 AND receiver <> '${ZERO}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND receiver <> '${ZERO}'
     UNION ALL
     SELECT sender, position, -(amount::BIGNUM) FROM transfers
-    WHERE block_number BETWEEN $1 AND $2 AND sender <> '${ZERO}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND sender <> '${ZERO}'
   ) GROUP BY owner, position`
 
-const SUPPLY_DELTAS = `
+/** What transfers from and to nobody did to what there is of each position. */
+const supplyChanges = (from: bigint, to: bigint) => `
   SELECT position, sum(delta) AS delta FROM (
     SELECT position, amount::BIGNUM AS delta FROM transfers
-    WHERE block_number BETWEEN $1 AND $2 AND sender = '${ZERO}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND sender = '${ZERO}'
     UNION ALL
     SELECT position, -(amount::BIGNUM) FROM transfers
-    WHERE block_number BETWEEN $1 AND $2 AND receiver = '${ZERO}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND receiver = '${ZERO}'
   ) GROUP BY position`
 
-const DEPOSIT_DELTAS = `
+/** What push-downs from ROOT and pull-ups to it did to each token's deposits. */
+const depositChanges = (from: bigint, to: bigint) => `
   SELECT token, sum(deposited) AS deposited, sum(withdrawn) AS withdrawn FROM (
     SELECT token, amount::BIGNUM AS deposited, 0::BIGNUM AS withdrawn FROM push_downs
-    WHERE block_number BETWEEN $1 AND $2 AND parent = '${ROOT}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND parent = '${ROOT}'
     UNION ALL
     SELECT token, 0::BIGNUM, amount::BIGNUM FROM pull_ups
-    WHERE block_number BETWEEN $1 AND $2 AND parent = '${ROOT}'
+    WHERE block_number BETWEEN ${from} AND ${to} AND parent = '${ROOT}'
   ) GROUP BY token`
 
 const LAST = 2n ** 63n - 1n
@@ -115,15 +120,16 @@ async function changeBalances(
   to: bigint,
   sign: '' | '-',
 ): Promise<void> {
+  // First into a table of its own: not knowing how few there are, DuckDB would hash all rows there are instead of them.
+  await tx.run(`CREATE OR REPLACE TEMP TABLE balance_changes AS ${balanceChanges(from, to)}`)
   await tx.run(
-    `INSERT INTO balances SELECT owner, position, ${sign}delta FROM (${DELTAS})
+    `INSERT INTO balances SELECT owner, position, ${sign}delta FROM balance_changes
      ON CONFLICT (owner, position) DO UPDATE SET amount = amount + excluded.amount`,
-    [from, to],
   )
+  await tx.run(`CREATE OR REPLACE TEMP TABLE total_changes AS ${supplyChanges(from, to)}`)
   await tx.run(
-    `INSERT INTO supplies SELECT position, ${sign}delta FROM (${SUPPLY_DELTAS})
+    `INSERT INTO supplies SELECT position, ${sign}delta FROM total_changes
      ON CONFLICT (position) DO UPDATE SET amount = amount + excluded.amount`,
-    [from, to],
   )
 }
 
@@ -134,10 +140,9 @@ async function changeDeposits(
   sign: '' | '-',
 ): Promise<void> {
   await tx.run(
-    `INSERT INTO deposits SELECT token, ${sign}deposited, ${sign}withdrawn FROM (${DEPOSIT_DELTAS})
+    `INSERT INTO deposits SELECT token, ${sign}deposited, ${sign}withdrawn FROM (${depositChanges(from, to)})
      ON CONFLICT (token) DO UPDATE SET
        deposited = deposited + excluded.deposited, withdrawn = withdrawn + excluded.withdrawn`,
-    [from, to],
   )
 }
 
