@@ -22,11 +22,11 @@ const hasEngines = process.env['MULTIVERSE_REQUIRE_ENGINES'] === '1'
 const everyday: Suite[] = [
   { name: 'check', run: () => runChecks(false) },
   { name: 'contracts', run: () => solidityTests([]) },
-  { name: 'ledger', run: () => vitest(['test/ledger']) },
   {
     name: 'sdk',
     run: () =>
       vitest([
+        'test/ledger',
         'test/sdk',
         'test/architecture.test.ts',
         'test/docs.test.ts',
@@ -55,10 +55,10 @@ const everyday: Suite[] = [
     run: () => vitest(['test/keeper', '--no-isolate', '--execArgv=--liftoff-only']),
   },
   { name: 'indexer', run: () => vitest(['test/indexer', 'test/seeds.test.ts']) },
-  { name: 'cli', run: () => vitest(['test/cli', 'test/deploy']) },
   {
+    // In one run: some of them mostly wait, and others fill the time.
     name: 'e2e',
-    run: () => vitest(['test/e2e', '--exclude=test/e2e/engines*']),
+    run: () => vitest(['test/cli', 'test/deploy', 'test/e2e', '--exclude=test/e2e/engines*']),
   },
 ]
 

@@ -15,9 +15,12 @@ const LONGEST = [
   'indexer/crash',
   'indexer/surroundings',
   'indexer/postgres',
-  'cli/verbs',
-  'deploy/network',
+  'ledger/differential',
+  'e2e/stack',
   'deploy/running',
+  'deploy/network',
+  'e2e/demo',
+  'cli/verbs',
 ].map((name) => `/test/${name}.test.ts`)
 
 /** Begins with the longest files, as listed; the others come in vitest's own order, by what they took before or by their size. */
