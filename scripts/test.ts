@@ -51,9 +51,8 @@ const everyday: Suite[] = [
   {
     name: 'keeper',
     // Its databases live for seconds: their code is not worth being compiled once more. Its many files share processes: what
-    // they all import is made ready once for each. They wait more than others do, so there are more at once.
-    run: () =>
-      vitest(['test/keeper', '--no-isolate', '--execArgv=--liftoff-only', '--maxWorkers=4']),
+    // they all import is made ready once for each.
+    run: () => vitest(['test/keeper', '--no-isolate', '--execArgv=--liftoff-only']),
   },
   { name: 'indexer', run: () => vitest(['test/indexer', 'test/seeds.test.ts']) },
   {
