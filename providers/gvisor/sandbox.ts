@@ -1,11 +1,12 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
 import { keepStart, firstLine, run } from '../host/commands.ts'
-import { diskFull, isFull } from '../host/files.ts'
+import { diskFull, isFull, isMissing } from '../host/files.ts'
 import { kill } from '../host/session.ts'
 import { engineCommand, type Engine } from './engine.ts'
 import { createReader, encodeRequest, type Answer, type Output, type Request } from './protocol.ts'
@@ -112,7 +113,7 @@ function createSandbox(
     },
     kill: () => (ending ??= end(true)),
     get hasEnded() {
-      return channel.hasEnded
+      return channel.hasEnded || isDead(child.pid!)
     },
   }
 
@@ -191,6 +192,18 @@ function openChannel(child: Runsc, id: string): Channel {
     fault ??= new MultiverseError('PROVIDER_FAILED', text, { isRetryable: true })
     ready.reject(fault)
     listener?.reject(fault)
+  }
+}
+
+/** Whether a child has ended, of which Node tells only when it gets to it: asked meanwhile, it would answer nothing. */
+function isDead(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return /[ZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2))
+  } catch (error) {
+    // It went while it was looked at.
+    if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ESRCH') return true
+    throw error
   }
 }
 
