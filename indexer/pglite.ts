@@ -33,7 +33,7 @@ export async function openPglite(folder: string): Promise<Pglite> {
 
 /**
  * What differs from PGlite's own settings. By itself it waits for the disk at every commit, but not when it moves what was
- * committed from the log to the tables: that costs as much as all the rest and is safe from a power cut only at times. So it
+ * committed from the log to the tables: so it waits, and is safe from a power cut only at times all the same. Here it
  * never waits, and {@link wentDownOpen} tells what a power cut may have left. A process that is killed loses nothing by it.
  */
 const SETTINGS = "wal_sync_method = 'fdatasync'\n"

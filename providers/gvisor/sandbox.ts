@@ -1,12 +1,12 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MultiverseError } from '../../sdk/errors.ts'
+import { startTime } from '../../sdk/node/lock.ts'
 import { keepStart, firstLine, run } from '../host/commands.ts'
-import { diskFull, isFull, isMissing } from '../host/files.ts'
+import { diskFull, isFull } from '../host/files.ts'
 import { kill } from '../host/session.ts'
 import { engineCommand, type Engine } from './engine.ts'
 import { createReader, encodeRequest, type Answer, type Output, type Request } from './protocol.ts'
@@ -28,6 +28,8 @@ export type Sandbox = {
   /** Ends the container; resolves when nothing of it is left. Idempotent. */
   kill(): Promise<void>
   readonly hasEnded: boolean
+  /** Whether it can be asked: it may have ended, and Node not have told of it yet. */
+  isAlive(): Promise<boolean>
 }
 
 /** What a container is made from. `image` is a folder of a checkpoint; without one it starts anew. */
@@ -113,8 +115,9 @@ function createSandbox(
     },
     kill: () => (ending ??= end(true)),
     get hasEnded() {
-      return channel.hasEnded || isDead(child.pid!)
+      return channel.hasEnded
     },
+    isAlive: async () => !channel.hasEnded && (await startTime(child.pid!)) !== null,
   }
 
   async function end(isForced = false): Promise<void> {
@@ -192,18 +195,6 @@ function openChannel(child: Runsc, id: string): Channel {
     fault ??= new MultiverseError('PROVIDER_FAILED', text, { isRetryable: true })
     ready.reject(fault)
     listener?.reject(fault)
-  }
-}
-
-/** Whether a child has ended, of which Node tells only when it gets to it: asked meanwhile, it would answer nothing. */
-function isDead(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return /[ZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2))
-  } catch (error) {
-    // It went while it was looked at.
-    if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ESRCH') return true
-    throw error
   }
 }
 

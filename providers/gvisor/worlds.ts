@@ -149,7 +149,7 @@ export function createWorlds(
    * @throws PROVIDER_FAILED, SNAPSHOT_CORRUPT
    */
   async function wake(world: Container, signal: AbortSignal): Promise<Sandbox> {
-    if (world.live !== null && !world.live.hasEnded) return world.live
+    if (world.live !== null && (await world.live.isAlive())) return world.live
     await world.live?.kill()
     world.live = null
     let live: Sandbox | null = null

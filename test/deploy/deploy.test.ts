@@ -202,17 +202,22 @@ test('a node that counts a transaction before it shows its receipt is borne with
   expect(await sent(chain)).toBe(8)
 })
 
-test('a number that the wallet used for something else is not waited for', async () => {
-  const chain = await bareChain()
+/** Begins to deploy on a chain that mines nothing from now on, and stops once a transaction was sent. */
+async function leaveUnmined(chain: LocalChain): Promise<void> {
   await chain.testClient.setAutomine(false)
   const stopping = new AbortController()
-  const first = deployOn(chain, {
+  const begun = deployOn(chain, {
     signal: stopping.signal,
     say: (line) => {
       if (line.includes('sending')) stopping.abort()
     },
   })
-  await expect(first).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  await expect(begun).rejects.toMatchObject({ code: 'INTERRUPTED' })
+}
+
+test('a number that the wallet used for something else is not waited for', async () => {
+  const chain = await bareChain()
+  await leaveUnmined(chain)
   await chain.testClient.request({
     method: 'anvil_dropAllTransactions' as never,
     params: undefined as never,
@@ -226,15 +231,7 @@ test('a number that the wallet used for something else is not waited for', async
 
 test('replaces a transaction whose price has fallen behind, by one with the same number', async () => {
   const chain = await bareChain('--block-base-fee-per-gas', '1000000000')
-  await chain.testClient.setAutomine(false)
-  const stopping = new AbortController()
-  const first = deployOn(chain, {
-    signal: stopping.signal,
-    say: (line) => {
-      if (line.includes('sending')) stopping.abort()
-    },
-  })
-  await expect(first).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  await leaveUnmined(chain)
   const pending = async () =>
     (await chain.publicClient.getBlock({ blockTag: 'pending', includeTransactions: true }))
       .transactions
