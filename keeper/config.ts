@@ -17,6 +17,8 @@ export type Config = {
   dataDir: string
   /** Endpoints in order of preference: http, https, ws or wss. */
   rpcUrls: readonly string[]
+  /** Milliseconds that an endpoint may take to answer. */
+  rpcTimeoutMs: number
   /** HTTP port on 127.0.0.1; 0 takes a free one. */
   port: number
   /** Blocks on top of a block before what depends on it is posted; null for the chain's default. */
@@ -162,6 +164,7 @@ export const settings = z.object({
   MULTIVERSE_DATA: z.string('the path of the data folder'),
   MULTIVERSE_RPC_URL: url(['http:', 'https:']),
   KEEPER_RPC_URLS: urls(['http:', 'https:', 'ws:', 'wss:']).optional(),
+  KEEPER_RPC_TIMEOUT_MS: whole('milliseconds', 100, 120_000).default(10_000),
   KEEPER_PORT: whole('a port', 0, 65_535).default(0),
   KEEPER_CONFIRMATIONS: whole('a number of blocks', 0, 1_000).optional(),
   KEEPER_FINALITY: z
@@ -234,6 +237,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   return {
     dataDir: data.MULTIVERSE_DATA,
     rpcUrls: data.KEEPER_RPC_URLS ?? [data.MULTIVERSE_RPC_URL],
+    rpcTimeoutMs: data.KEEPER_RPC_TIMEOUT_MS,
     port: data.KEEPER_PORT,
     confirmations: data.KEEPER_CONFIRMATIONS ?? null,
     finality: data.KEEPER_FINALITY,

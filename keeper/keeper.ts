@@ -95,7 +95,7 @@ export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
     open.push(http.close)
     log.info({ port: http.port }, 'http.listening')
 
-    const rpc = createRpc(config.rpcUrls, deployment, log)
+    const rpc = createRpc(config.rpcUrls, deployment, config.rpcTimeoutMs, log)
     open.push(async () => rpc.endpoints.close())
     // Before anything is made for a chain that is not the deployment's. One that does not answer now is waited for later.
     const check = async () => {

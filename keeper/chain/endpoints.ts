@@ -31,7 +31,8 @@ export type EndpointsOptions = {
   urls: readonly string[]
   /** What must hold of an endpoint before it is asked for anything; its errors that are not retryable refuse it. */
   admit: (request: Request) => Promise<void>
-  timeoutMs?: number
+  /** Milliseconds that an endpoint may take to answer. */
+  timeoutMs: number
   log: Log
 }
 
@@ -55,7 +56,7 @@ const DISTRUST_MS = 5_000
 const FROZEN_BLOCKS = 3
 
 export function createEndpoints(options: EndpointsOptions): Endpoints {
-  const { urls, admit, timeoutMs = 10_000, log } = options
+  const { urls, admit, timeoutMs, log } = options
   const all = urls.map((url) => openEndpoint(url, timeoutMs))
   let inUse = all[0]!
   let onHead: (() => void) | null = null

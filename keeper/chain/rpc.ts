@@ -33,13 +33,13 @@ export type ChainIdentity = { chainId: number; startBlock: number; startBlockHas
 export function createRpc(
   urls: readonly string[],
   chain: ChainIdentity,
+  timeoutMs: number,
   log: Logger,
-  timeoutMs?: number,
 ): Rpc {
   const endpoints = createEndpoints({
     urls,
     admit: (request) => admit(request, chain),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    timeoutMs,
     log,
   })
   const transport = custom({ request: endpoints.request }, { retryCount: 0 })

@@ -26,6 +26,7 @@ test('needs a data folder, an endpoint and a key, and has a default for the rest
   expect(loadConfig(good)).toEqual({
     dataDir: '/data',
     rpcUrls: ['http://127.0.0.1:8545'],
+    rpcTimeoutMs: 10_000,
     port: 0,
     confirmations: null,
     finality: 'latest',

@@ -55,7 +55,7 @@ type Believer = {
 }
 
 function follow(urls: readonly string[], changes: Partial<FollowerOptions> = {}): Believer {
-  const rpc = createRpc(urls, chain.deployment, log, 1_000)
+  const rpc = createRpc(urls, chain.deployment, 1_000, log)
   const believer: Believer = {
     blocks: new Map(),
     facts: [],

@@ -50,7 +50,7 @@ const account = () => privateKeyToAccount(key)
 
 function newSender(limits: Partial<TxLimits> = {}, allowed = ['mint', 'transferFrom']): Sender {
   const sender = createSender({
-    rpc: createRpc([chain.url], chain.deployment, log),
+    rpc: createRpc([chain.url], chain.deployment, 10_000, log),
     txs,
     account: account(),
     chainId: 31_337,

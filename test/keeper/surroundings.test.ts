@@ -85,6 +85,7 @@ beforeAll(async () => {
       ...FEW_PARTITIONS,
       KEEPER_ALLOW_PRIVATE_URLS: '1',
       KEEPER_DUTIES: 'settle',
+      KEEPER_RPC_TIMEOUT_MS: '4000',
       CLOCK_FILE: clockFile(),
     }),
     compiledCode(),
@@ -140,24 +141,25 @@ test('an endpoint that takes every question and answers none is given up, and us
   for (const question of [before, during]) await resolvedEnd(client, ROOT, question)
 })
 
+// 5 s, as the keeper's own first wait may be as long.
 test('whoever asks for fewer requests is left alone for as long as it says', async () => {
   const asked = await askQuestion(chain, spec({ ...pipeline, title: 'Limited?' }), {
     uri: hostUri(),
   })
-  hosted = { status: 429, retryAfterS: 7, body: '' }
+  hosted = { status: 429, retryAfterS: 5, body: '' }
   await push(chain, asked.question)
   questions.push(asked.question)
   const delayed = await keeper.says('partition.delayed', ({ code }) => code === 'RATE_LIMITED')
-  expect(delayed['error']).toContain('asks for fewer requests, and to wait for 7 s')
-  expect(delayed['afterMs']).toBeGreaterThanOrEqual(7_000)
-  expect(delayed['afterMs']).toBeLessThanOrEqual(7_700)
+  expect(delayed['error']).toContain('asks for fewer requests, and to wait for 5 s')
+  expect(delayed['afterMs']).toBeGreaterThanOrEqual(5_000)
+  expect(delayed['afterMs']).toBeLessThanOrEqual(5_500)
   await keeper.says('duty.delayed', ({ code }) => code === 'RATE_LIMITED')
   hosted = { status: 200, body: asked.json }
   requests.length = 0
   const toldAt = Date.parse(delayed['time'] as string)
   await resolvedEnd(client, ROOT, asked.question)
   // Nobody, not even the question's duty, came any sooner.
-  expect(requests[0]! - toldAt).toBeGreaterThanOrEqual(6_900)
+  expect(requests[0]! - toldAt).toBeGreaterThanOrEqual(4_900)
   expect(keeper.lines.filter(({ code }) => code === 'RATE_LIMITED').length).toBeLessThanOrEqual(2)
 })
 

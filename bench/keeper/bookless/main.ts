@@ -33,7 +33,7 @@ const { addresses, chainId } = deployment
 const { multiverse, worlds: notebook } = addresses
 const pollMs = config.pollMs ?? pollMsOf(networkOf(chainId))
 const confirmations = config.confirmations ?? 0
-const rpc = createRpc(config.rpcUrls, deployment, log)
+const rpc = createRpc(config.rpcUrls, deployment, config.rpcTimeoutMs, log)
 
 const crashed = (error: unknown) => {
   process.stderr.write(`error: ${oneLine(error)}\n`)
