@@ -26,7 +26,7 @@ WITH told AS (
   SELECT h.*, coalesce(q.title, left(h.question, 10)) AS name, coalesce(t.symbol, left(h.token, 10)) AS symbol, pow(10, coalesce(t.decimals, 0)) AS unit
   FROM wev_history h LEFT JOIN v_questions q USING (question) LEFT JOIN tokens t USING (token)
 )
-SELECT to_char(answered_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS answered, form, name, value
+SELECT floor(extract(epoch FROM answered_at) * 1000)::float8 AS answered, form, name, value
 FROM (
   SELECT DISTINCT answered_at, 'ratio' AS form, name, question, ratio AS value FROM told
   UNION ALL SELECT DISTINCT answered_at, 'absolute', name, question, absolute FROM told

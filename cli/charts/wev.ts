@@ -1,9 +1,13 @@
 import { z } from 'zod'
 import { type Chart, FRAME } from './chart.ts'
 
-const row = z.tuple([z.string(), z.string(), z.string(), z.number()])
+/** When in milliseconds since 1970, which form, whose, how much. */
+const row = z.tuple([z.number(), z.string(), z.string(), z.number()])
 
-/** One row for each answer, token and form that is known: the ratio and the difference of costs have no token. */
+/**
+ * One row for each answer, token and form that is known: the ratio and the difference of costs have no token. Times are numbers, as
+ * there can be many, and text takes DuckDB's binding several times as long.
+ */
 const SQL = `
   WITH told AS (
     SELECT h.*, coalesce(q.title, left(h.question, 10)) AS name, coalesce(t.symbol, left(h.token, 10)) AS symbol,
@@ -12,7 +16,7 @@ const SQL = `
     LEFT JOIN v_questions q USING (question)
     LEFT JOIN tokens t USING (token)
   )
-  SELECT strftime(answered_at, '%Y-%m-%dT%H:%M:%S.%gZ') AS answered, form, name, value
+  SELECT epoch_ms(answered_at)::DOUBLE AS answered, form, name, value
   FROM (
     SELECT DISTINCT answered_at, 'ratio' AS form, name, question, ratio AS value FROM told
     UNION ALL SELECT DISTINCT answered_at, 'absolute', name, question, absolute FROM told
@@ -27,7 +31,7 @@ export const wevChart: Chart = async (analytics, { question = '' }) => {
   const { rows } = await analytics.sql(SQL, [question])
   const values = rows.map((each) => {
     const [answered, form, name, value] = row.parse(each)
-    return { answered, form, question: name, value }
+    return { answered: new Date(answered).toISOString(), form, question: name, value }
   })
   return {
     kind: 'vega-lite',
