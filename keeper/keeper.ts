@@ -59,7 +59,7 @@ export type KeeperOptions = {
 
 /**
  * Starts a keeper on a data folder. It listens at once, ready or not, and follows the chain as soon as it answers.
- * @throws UNKNOWN_CHAIN, NO_FUNDS, NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_CODE, DATA_TOO_NEW, DATA_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED
+ * @throws UNKNOWN_CHAIN, NO_FUNDS, NO_DEPLOYMENT, DEPLOYMENT_INVALID, OTHER_CHAIN, NO_CONTRACT, OTHER_CODE, DATA_TOO_NEW, DATA_INVALID, OTHER_DEPLOYMENT, SCHEMA_TOO_NEW, LOCKED, PORT_IN_USE, DATABASE_FAILED, DATABASE_UNREADABLE
  */
 export async function startKeeper(options: KeeperOptions): Promise<Keeper> {
   const { account, config, log } = options

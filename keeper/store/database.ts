@@ -42,7 +42,7 @@ const BOSS_OPTIONS = {
 /**
  * Opens PGlite in `folder`, which one process at a time may do: a second would silently lose what the first wrote.
  * @param onPanic it can do nothing any more: the process is to be ended
- * @throws LOCKED, DATABASE_FAILED, DISK_FULL
+ * @throws LOCKED, DATABASE_FAILED, DATABASE_UNREADABLE, DISK_FULL
  */
 export async function openFolder(
   folder: string,

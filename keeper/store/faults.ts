@@ -22,12 +22,31 @@ export function isDatabaseError(error: unknown): boolean {
   return isMultiverseError(error, 'DATABASE_FAILED') || isMultiverseError(error, 'DISK_FULL')
 }
 
-/** The error of a database in a folder that could not be opened, where PGlite does not say why. */
+/**
+ * The error of a database in a folder that could not be opened, where PGlite does not say why: as {@link databaseError}, or
+ * DATABASE_UNREADABLE (not retryable) when what is in the folder is damaged.
+ */
 export async function openingError(folder: string, cause: unknown): Promise<MultiverseError> {
   const error = databaseError(cause)
-  if (error.code === 'DISK_FULL' || !(await isFull(folder).catch(() => false))) return error
-  const text = `the disk is full: the books in ${folder} cannot be opened`
-  return new MultiverseError('DISK_FULL', text, { cause, isRetryable: true })
+  if (error.code === 'DISK_FULL') return error
+  if (await isFull(folder).catch(() => false)) {
+    const text = `the disk is full: the books in ${folder} cannot be opened`
+    return new MultiverseError('DISK_FULL', text, { cause, isRetryable: true })
+  }
+  if (!isDamage(cause)) return error
+  const text = `the books in ${folder} cannot be read: ${error.message}`
+  return new MultiverseError('DATABASE_UNREADABLE', text, { cause })
+}
+
+/** What it ends with while it recovers a damaged database: of its own, Postgres would end its process. */
+function isDamage(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false
+  return (
+    cause.name === 'RuntimeError' ||
+    cause.message === 'PGlite failed to initialize properly' ||
+    // "Internal error", with corrupted data and indexes.
+    ('code' in cause && /^XX\d{3}$/.test(String(cause.code)))
+  )
 }
 
 /**

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generatePrivateKey } from 'viem/accounts'
 import { zeroHash } from 'viem'
@@ -127,6 +127,15 @@ test('says of every bad setting its key, its value and what is allowed', async (
     'none of KEEPER_WALLET, KEEPER_SIGNER_URL and KEEPER_PRIVATE_KEY is set',
   ])
     expect(keeper.errors[0]).toContain(problem)
+})
+
+test('refuses books that a power cut has left damaged with 3', async () => {
+  const dataDir = await withTables('select 1')
+  const books = dataPaths(dataDir).keeper
+  await truncate(join(books, 'global', 'pg_control'))
+  const damaged = stage.spawn(keeperEnv(chain, dataDir))
+  expect(await damaged.ended).toBe(3)
+  expect(damaged.errors.at(-1)).toContain(`error DATABASE_UNREADABLE: the books in ${books} `)
 })
 
 test('refuses a port in use with 4, a folder in use with 1, and the folder of another deployment with 14', async () => {
