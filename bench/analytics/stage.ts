@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { join } from 'node:path'
 import { type AnalyticsApi, createAnalyticsApi } from '../../cli/services.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
-import { type LocalChain, startChain } from '../../test/helpers/chain.ts'
+import { type LocalChain, reorg, startChain } from '../../test/helpers/chain.ts'
 import {
   createDataFolder,
   type Folder,
@@ -24,6 +24,7 @@ const PER_BLOCK = 500
 /** Deeper than what the indexer takes as final. */
 const SETTLED = 32
 const LIVE_BLOCKS = 40
+export const REORG_DEPTH = 28
 const WARMUP = 3
 
 export type Stage = {
@@ -83,9 +84,13 @@ export async function openAnalytics(
   return { service, api }
 }
 
-export type Live = { latencies: number[]; peakMiB: number }
+/** `reorgMs`: until the last blocks are taken back and as many empty ones are mirrored in their place. */
+export type Live = { latencies: number[]; reorgMs: number; peakMiB: number }
 
-/** Mirrors new blocks of 500 events on top of a warehouse: how soon each is seen, and the most memory it took. */
+/**
+ * Mirrors new blocks of 500 events on top of a warehouse, and has the chain take some of them back: how soon each is seen, and the most
+ * memory it took.
+ */
 export async function mirrorOn(folder: Folder, chain: LocalChain): Promise<Live> {
   const elsewhere = await createDataFolder(chain.deployment)
   const services: Service[] = []
@@ -104,8 +109,12 @@ export async function mirrorOn(folder: Folder, chain: LocalChain): Promise<Live>
       await level(service, chain)
       if (block >= WARMUP) latencies.push(performance.now() - mined)
     }
+    await reorg(chain, REORG_DEPTH)
+    const reorged = performance.now()
+    await level(service, chain)
+    const reorgMs = performance.now() - reorged
     const { peakMiB } = await usageOf(service.process.pid!)
-    return { latencies, peakMiB }
+    return { latencies, reorgMs, peakMiB }
   } finally {
     for (const service of services.toReversed()) await service.stop()
     await elsewhere.remove()

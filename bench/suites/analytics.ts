@@ -5,7 +5,7 @@ import { openEngine } from '../analytics/duckdb.ts'
 import { measure, type Measured } from '../analytics/measure.ts'
 import { startPeer } from '../analytics/postgres.ts'
 import { findSubjects, listQuestions, type Reads } from '../analytics/questions.ts'
-import { fileOf, mirrorOn, openAnalytics, setStage } from '../analytics/stage.ts'
+import { fileOf, mirrorOn, openAnalytics, REORG_DEPTH, setStage } from '../analytics/stage.ts'
 import { type Bench, figure, type Note, type Row, summarize, type Target } from '../harness.ts'
 import { usageOf } from '../indexer/machine.ts'
 
@@ -100,6 +100,7 @@ export const bench: Bench = {
               value: 1_000,
             },
           ),
+          figure(`a reorg of ${REORG_DEPTH} such blocks followed`, live.reorgMs, 'ms'),
         ],
         skipped: compared.flatMap(({ ours, reason }) =>
           reason === null ? [] : [`${ours.question.name} on Postgres: ${reason}`],

@@ -9,7 +9,7 @@ import {
 import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
 import { oraclesOf } from '../../sdk/terms.ts'
-import { rollBack } from './load.ts'
+import { copyJournals } from './kept.ts'
 
 /** Statements inside one write transaction. Big numbers and times in rows are strings. */
 export type Transaction = {
@@ -20,18 +20,29 @@ export type Transaction = {
 /** The one DuckDB file of a data folder; this process alone has it open. */
 export type Database = {
   /**
-   * Runs `work` in a transaction, after every write asked for before; rolls back when it throws.
-   * @throws DISK_FULL, DATABASE_UNREADABLE, DATABASE_BROKEN when DuckDB gave up and only opening the file again helps
+   * Runs `work` in a transaction, after every write asked for before; rolls back when it throws. When those who read leave it too little
+   * memory they are interrupted, and it runs once more without them.
+   * @throws DISK_FULL, OUT_OF_MEMORY, DATABASE_UNREADABLE, DATABASE_BROKEN when DuckDB gave up and only opening the file again helps
    */
   write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
-  /** Gives `work` a connection of its own for reading, beside all writes. */
+  /**
+   * Gives `work` a connection of its own for reading, beside all writes.
+   * @throws QUERY_TOO_LARGE when a write needed the memory
+   */
   read<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T>
   /** Takes the (closed) database of another folder in this one's place, between writes and when no read is under way. */
   replace(folder: string): Promise<void>
+  /**
+   * Begins anew with nothing of the chain and with all that the journals told, between writes. Until it is done everything is as it
+   * was, and so it stays when it fails.
+   */
+  renew(): Promise<void>
   close(): Promise<void>
 }
 
 const FILE = 'multiverse.duckdb'
+/** Folder of the database that takes this one's place. */
+const RENEWED = 'renewed'
 const MIGRATIONS = new URL('migrations/', import.meta.url)
 /** Views and macros: applied in the order of their names, as later ones use earlier ones. */
 const VIEWS = new URL('views/', import.meta.url)
@@ -69,40 +80,88 @@ export async function openDatabase(folder: string, deployment: Deployment): Prom
   let last: Promise<unknown> = Promise.resolve()
   /** Set while the file is replaced: who wants to read waits for it. */
   const gate: { closed: Promise<void> | null } = { closed: null }
-  const reads = new Set<Promise<unknown>>()
+  const readers = new Set<Reader>()
   /** Runs `work` after every write asked for before. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const run = last.then(work)
     last = run.catch(() => undefined)
     return run
   }
-  return {
-    write: (work) => inTurn(() => transact(opened.connection, work)),
+  /** Runs `work` when nobody reads any more; who wants to read waits for it. */
+  const withoutReaders = async <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = Promise.withResolvers<void>()
+    gate.closed = turn.promise
+    try {
+      await Promise.all([...readers].map(({ ended }) => ended))
+      return await work()
+    } finally {
+      gate.closed = null
+      turn.resolve()
+    }
+  }
+  const swap = (other: string) =>
+    withoutReaders(async () => {
+      // Closing moves all that is in the log into the file, and removes the log.
+      closeFile(opened)
+      await rm(`${path}.wal`, { force: true })
+      await rename(join(other, FILE), path)
+      opened = await openFile(path, deployment)
+    })
+  const database: Database = {
+    write(work) {
+      const attempt = () => transact(opened.connection, work)
+      return inTurn(async () => {
+        try {
+          return await attempt()
+        } catch (error) {
+          const lacksMemory = isMultiverseError(error) && error.code === 'OUT_OF_MEMORY'
+          if (!lacksMemory || readers.size === 0) throw error
+          for (const reader of readers) reader.interrupt()
+          return withoutReaders(attempt)
+        }
+      })
+    },
     async read(work) {
       while (gate.closed !== null) await gate.closed
-      const run = useConnection(opened.instance, work)
-      const done = run.then(
-        () => {},
-        () => {},
-      )
-      reads.add(done)
-      void done.then(() => reads.delete(done))
-      return run
+      let connection: DuckDBConnection | undefined
+      let isInterrupted = false
+      const ended = Promise.withResolvers<void>()
+      const reader: Reader = {
+        ended: ended.promise,
+        interrupt() {
+          isInterrupted = true
+          connection?.interrupt()
+        },
+      }
+      // Before anything is waited for, so that whoever closes the gate knows of it.
+      readers.add(reader)
+      try {
+        connection = await opened.instance.connect()
+        return await work(connection)
+      } catch (cause) {
+        if (!isInterrupted) throw cause
+        const message = 'what is asked for at once takes memory that the mirror needs'
+        throw new MultiverseError('QUERY_TOO_LARGE', message, { cause, isRetryable: true })
+      } finally {
+        connection?.closeSync()
+        readers.delete(reader)
+        ended.resolve()
+      }
     },
-    replace: (other) =>
+    replace: (other) => inTurn(() => swap(other)),
+    renew: () =>
       inTurn(async () => {
-        const turn = Promise.withResolvers<void>()
-        gate.closed = turn.promise
+        const beside = join(folder, RENEWED)
         try {
-          await Promise.all(reads)
-          // Closing moves all that is in the log into the file, and removes the log.
-          closeFile(opened)
-          await rm(`${path}.wal`, { force: true })
-          await rename(join(other, FILE), path)
-          opened = await openFile(path, deployment)
+          const fresh = await openDatabase(beside, deployment)
+          try {
+            await copyJournals(database, fresh)
+          } finally {
+            await fresh.close()
+          }
+          await swap(beside)
         } finally {
-          gate.closed = null
-          turn.resolve()
+          await rm(beside, { recursive: true, force: true })
         }
       }),
     async close() {
@@ -110,7 +169,20 @@ export async function openDatabase(folder: string, deployment: Deployment): Prom
       closeFile(opened)
     },
   }
+  try {
+    // Of a process that was killed.
+    await rm(join(folder, RENEWED), { recursive: true, force: true })
+    // Blocks that were mirrored before an oracle was known lack its events: all are read again.
+    if (await database.write((tx) => lacksOracles(tx, deployment))) await database.renew()
+    return database
+  } catch (error) {
+    await database.close()
+    throw error
+  }
 }
+
+/** Somebody who reads: `ended` resolves once the connection is closed. */
+type Reader = { ended: Promise<void>; interrupt(): void }
 
 type Opened = { instance: DuckDBInstance; connection: DuckDBConnection }
 
@@ -127,18 +199,6 @@ async function openFile(path: string, deployment: Deployment): Promise<Opened> {
     throw error
   }
   return opened
-}
-
-async function useConnection<T>(
-  instance: DuckDBInstance,
-  work: (connection: DuckDBConnection) => Promise<T>,
-): Promise<T> {
-  const connection = await instance.connect()
-  try {
-    return await work(connection)
-  } finally {
-    connection.closeSync()
-  }
 }
 
 function closeFile({ instance, connection }: Opened): void {
@@ -174,11 +234,16 @@ async function transact<T>(
   }
 }
 
+/** Whether DuckDB says that it may not take as much memory as it would need. */
+export const isOutOfMemory = (reason: string): boolean => reason.startsWith('Out of Memory Error')
+
 /** What went wrong below the SQL gets a code: the file is as the last transaction left it, and the process must end. */
 function storageError(cause: unknown): unknown {
   const reason = oneLine(cause)
   if (/No space left|File too large|[Dd]isk quota|out of disk/.test(reason))
     return new MultiverseError('DISK_FULL', reason, { cause, isRetryable: true })
+  if (isOutOfMemory(reason))
+    return new MultiverseError('OUT_OF_MEMORY', reason, { cause, isRetryable: true })
   // Blocks are read, and their checksums seen, when they are needed.
   if (/Corrupt database file/.test(reason)) return unreadable(reason, cause)
   if (/^(FATAL|INTERNAL) Error|database has been invalidated/.test(reason))
@@ -247,13 +312,26 @@ async function adopt(tx: Transaction, deployment: Deployment): Promise<void> {
     )
 }
 
-/** Notes the deployment's oracles. Blocks that were mirrored before one was known lack its events: all are read again. */
-async function adoptOracles(tx: Transaction, deployment: Deployment): Promise<void> {
+type Oracle = { kind: string; oracle: string }
+
+async function unknownOracles(tx: Transaction, deployment: Deployment): Promise<Oracle[]> {
   const known = await tx.rows<{ oracle: string }>('SELECT oracle FROM oracles')
-  const fresh = Object.entries(oraclesOf(deployment))
+  return Object.entries(oraclesOf(deployment))
     .map(([kind, oracle]) => ({ kind, oracle: oracle.toLowerCase() }))
     .filter(({ oracle }) => !known.some((each) => each.oracle === oracle))
-  for (const { kind, oracle } of fresh)
+}
+
+async function hasBlocks(tx: Transaction): Promise<boolean> {
+  return (await tx.rows('SELECT 1 FROM mirror WHERE head_number IS NOT NULL')).length > 0
+}
+
+/** Notes the deployment's oracles while nothing is mirrored yet. */
+async function adoptOracles(tx: Transaction, deployment: Deployment): Promise<void> {
+  if (await hasBlocks(tx)) return
+  for (const { kind, oracle } of await unknownOracles(tx, deployment))
     await tx.run('INSERT INTO oracles VALUES ($1, $2)', [oracle, kind])
-  if (fresh.length > 0) await rollBack(tx, BigInt(deployment.startBlock))
+}
+
+async function lacksOracles(tx: Transaction, deployment: Deployment): Promise<boolean> {
+  return (await unknownOracles(tx, deployment)).length > 0
 }

@@ -89,6 +89,15 @@ export async function load(tx: Transaction, loaded: Loaded, log: Log): Promise<v
   }
 }
 
+/** How many events stand in blocks from height `from` on. */
+export async function eventsFrom(tx: Transaction, from: bigint): Promise<number> {
+  const [row] = await tx.rows<{ events: string | null }>(
+    'SELECT sum(events) AS events FROM blocks WHERE number >= $1',
+    [from],
+  )
+  return Number(row?.events ?? 0)
+}
+
 /** Takes back every block from height `from` on, and all that came of it. The head becomes the last block that is left. */
 export async function rollBack(tx: Transaction, from: bigint): Promise<void> {
   await changeBalances(tx, from, LAST, '-')
@@ -146,22 +155,30 @@ async function changeDeposits(
   )
 }
 
-/** Removes the rows of owners, positions and tokens that only the blocks from `from` on ever named. */
+/**
+ * Removes the rows of owners, positions and tokens that only the blocks from `from` on ever named. `balance_changes` and
+ * `total_changes` still hold what these blocks changed: only few of those rows, if any, came to nothing, and only for them all
+ * transfers are looked through.
+ */
 async function forgetEmptied(tx: Transaction, from: bigint): Promise<void> {
   await tx.run(
-    `DELETE FROM balances WHERE amount = 0::BIGNUM
-       AND (owner, position) IN (
-         SELECT (receiver, position) FROM transfers WHERE block_number >= $1
-         UNION SELECT (sender, position) FROM transfers WHERE block_number >= $1)
-       AND (owner, position) NOT IN (
-         SELECT (receiver, position) FROM transfers WHERE block_number < $1
-         UNION SELECT (sender, position) FROM transfers WHERE block_number < $1)`,
-    [from],
+    `CREATE OR REPLACE TEMP TABLE emptied AS
+     SELECT b.owner, b.position FROM balances b JOIN balance_changes USING (owner, position) WHERE b.amount = 0::BIGNUM`,
   )
   await tx.run(
-    `DELETE FROM supplies WHERE amount = 0::BIGNUM
-       AND position NOT IN (SELECT position FROM transfers WHERE block_number < $1)`,
-    [from],
+    `WITH earlier AS MATERIALIZED (
+       SELECT sender, receiver, position FROM transfers
+       WHERE block_number < ${from} AND position IN (SELECT position FROM emptied)
+     )
+     DELETE FROM balances WHERE (owner, position) IN (
+       SELECT (owner, position) FROM emptied
+       EXCEPT SELECT (receiver, position) FROM earlier
+       EXCEPT SELECT (sender, position) FROM earlier)`,
+  )
+  await tx.run(
+    `DELETE FROM supplies WHERE amount = 0::BIGNUM AND position IN (
+       SELECT position FROM total_changes
+       EXCEPT SELECT position FROM supply_changes WHERE block_number < ${from})`,
   )
   await tx.run(
     `DELETE FROM deposits WHERE token NOT IN (

@@ -2,7 +2,7 @@ import type { Address, Hex } from 'viem'
 import type { ChainReader } from '../chain.ts'
 import type { Log } from '../service.ts'
 import type { Database, Transaction } from './database.ts'
-import { load, type Loaded, rollBack } from './load.ts'
+import { eventsFrom, load, type Loaded, rollBack } from './load.ts'
 import type { Source, SourceBlock, SourceView } from './source.ts'
 import { MIRRORED } from './tables.ts'
 import type { TokenReader } from './tokens.ts'
@@ -37,6 +37,11 @@ type State = {
 
 /** Events in one transaction, unless a single block has more. */
 const MAX_EVENTS = 20_000
+/**
+ * Events that are taken back one by one; of more, all is mirrored anew. DuckDB keeps what a transaction changed in memory, and a whole
+ * index of a table once a tenth of it is gone: more than it may take when that table is large, and then it ends the process.
+ */
+const MAX_TAKEN_BACK = 50_000
 /** Blocks asked for in one step of the search for what a deep reorg left. */
 const STRIDE = 256
 
@@ -47,6 +52,7 @@ export function createMirror({
   tokens,
   requireSameChain,
   toleranceS = 0,
+  maxTakenBack = MAX_TAKEN_BACK,
   log,
 }: {
   database: Database
@@ -57,6 +63,7 @@ export function createMirror({
   requireSameChain: () => Promise<void>
   /** Seconds of the chain that the mirror may be behind and still count as level with it. */
   toleranceS?: number
+  maxTakenBack?: number
   log: Log
 }): Mirror {
   let state: State | null = null
@@ -66,6 +73,13 @@ export function createMirror({
   let leftFinal: bigint | null = null
 
   const dropFrom = async (from: bigint) => {
+    const events = await database.write((tx) => eventsFrom(tx, from))
+    if (events > maxTakenBack) {
+      await database.renew()
+      state = await database.write(readState)
+      log('mirror.begun-anew', { from, events })
+      return
+    }
     state = await database.write(async (tx) => {
       await rollBack(tx, from)
       return readState(tx)

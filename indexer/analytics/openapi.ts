@@ -52,7 +52,10 @@ const sqlAnswers = {
   },
   400: answer('The statement or the request cannot be used.', failure),
   408: answer('It took too long (QUERY_TIMEOUT).', failure),
-  413: answer('The request or the result is too large.', failure),
+  413: answer(
+    'The request, the result or the memory it takes (QUERY_TOO_LARGE) is too large.',
+    failure,
+  ),
   429: answer('Too many queries at once, or too many requests from one address.', failure),
 }
 

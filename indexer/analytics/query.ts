@@ -1,6 +1,6 @@
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
-import type { Database } from './database.ts'
+import { type Database, isOutOfMemory } from './database.ts'
 
 /** A result: big integers, decimals and times as strings. */
 export type QueryResult = { columns: { name: string; type: string }[]; rows: Json[][] }
@@ -29,7 +29,7 @@ const MAX_SQL_LENGTH = 100_000
 /**
  * Runs somebody else's SQL. One statement that only selects, in a read-only transaction of its own, within limits; the
  * database as a whole reaches no file and no network (see database.ts).
- * @throws SQL_INVALID, SQL_REFUSED, SQL_FAILED, QUERY_TIMEOUT, RESULT_TOO_LARGE, TOO_MANY_QUERIES
+ * @throws SQL_INVALID, SQL_REFUSED, SQL_FAILED, QUERY_TIMEOUT, QUERY_TOO_LARGE, RESULT_TOO_LARGE, TOO_MANY_QUERIES
  */
 export type RunQuery = (sql: string, values?: DuckDBValue[]) => Promise<QueryResult>
 
@@ -245,7 +245,10 @@ async function select(
   } catch (error) {
     if (isMultiverseError(error)) throw error
     if (isLate) throw tooLate(limits.timeoutMs)
-    throw new MultiverseError('SQL_FAILED', oneLine(error), { cause: error })
+    const reason = oneLine(error)
+    throw new MultiverseError(isOutOfMemory(reason) ? 'QUERY_TOO_LARGE' : 'SQL_FAILED', reason, {
+      cause: error,
+    })
   } finally {
     clearTimeout(timer)
   }

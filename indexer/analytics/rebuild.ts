@@ -3,10 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deployment } from '../../sdk/deployment.ts'
 import { isMultiverseError, MultiverseError, oneLine } from '../../sdk/errors.ts'
-import { type JournalEntry, journalEntrySchema } from '../../sdk/journal.ts'
 import type { Log } from '../service.ts'
 import { type Database, openDatabase } from './database.ts'
-import { writeEntries } from './entries.ts'
+import { copyJournals } from './kept.ts'
 import type { Mirror } from './mirror.ts'
 
 // The database made anew beside the one that is served, and put in its place when it is level with the chain: nobody ever
@@ -30,7 +29,6 @@ export type Rebuild = {
 
 /** Folder of the database in the making. */
 const BESIDE = 'rebuild'
-const PAGE = 1_000
 const PAUSE_MS = 100
 
 export function createRebuild({
@@ -109,54 +107,4 @@ export function createRebuild({
       await running
     },
   }
-}
-
-type Kept = {
-  place: string
-  keeper_id: string
-  epoch: string
-  seq: string
-  written_at: string
-  event: string
-}
-
-/** Writes the entries that one database kept into another, in the order in which they came. */
-async function copyJournals(from: Database, to: Database): Promise<void> {
-  let place = '-1'
-  for (;;) {
-    const kept = await from.write((tx) =>
-      tx.rows<Kept>(
-        `SELECT rowid AS place, keeper_id, epoch, seq, written_at, event FROM journal
-         WHERE rowid > $1::BIGINT ORDER BY rowid LIMIT ${PAGE}`,
-        [place],
-      ),
-    )
-    if (kept.length === 0) return
-    await to.write(async (tx) => {
-      for (const entries of runs(kept.map((row) => entryOf(row)))) await writeEntries(tx, entries)
-    })
-    place = kept.at(-1)!.place
-  }
-}
-
-/** Consecutive entries of one keeper's one epoch. */
-function runs(entries: readonly JournalEntry[]): JournalEntry[][] {
-  const found: JournalEntry[][] = []
-  for (const entry of entries) {
-    const before = found.at(-1)?.at(-1)
-    if (before?.keeperId === entry.keeperId && before.epoch === entry.epoch)
-      found.at(-1)!.push(entry)
-    else found.push([entry])
-  }
-  return found
-}
-
-function entryOf({ keeper_id, epoch, seq, written_at, event }: Kept): JournalEntry {
-  return journalEntrySchema.parse({
-    keeperId: keeper_id,
-    epoch: Number(epoch),
-    seq: Number(seq),
-    at: `${written_at.replace(' ', 'T')}Z`,
-    event: JSON.parse(event) as unknown,
-  })
 }

@@ -1,9 +1,14 @@
-import { cp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { indexerHolder } from '../../cli/check/holders.ts'
+import { openDatabase } from '../../indexer/analytics/database.ts'
+import { createMirror } from '../../indexer/analytics/mirror.ts'
+import { createSource } from '../../indexer/analytics/source.ts'
+import { createTokenReader } from '../../indexer/analytics/tokens.ts'
 import { createChainReader } from '../../indexer/chain.ts'
 import { dataPaths } from '../../sdk/node/data.ts'
 import { createLife, fillPockets, type Life } from './life.ts'
@@ -83,6 +88,40 @@ test.each(DEPTHS)('a reorg of depth %i', async (depth) => {
   await live(2)
   await expectEqual()
   expect(stage.ponder.output()).not.toContain('begun-anew')
+})
+
+test('more than is taken back at once is mirrored anew, and only once', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'multiverse-anew-'))
+  const { chain, ponder } = stage
+  const database = await openDatabase(folder, chain.deployment)
+  const said: string[] = []
+  const mirror = createMirror({
+    database,
+    chain: createChainReader(chain.url),
+    source: createSource(ponder.url),
+    tokens: createTokenReader(chain.url),
+    requireSameChain: async () => {},
+    maxTakenBack: 0,
+    log: (event) => said.push(event),
+  })
+  const balances = 'FROM balances ORDER BY ALL'
+  const follow = async () => {
+    await stage.level()
+    await until('the other mirror is level', async () => (await mirror.tick()).kind === 'current')
+    const held = await database.write((tx) => tx.rows(balances))
+    expect(held.map((row) => Object.values(row))).toEqual(await stage.query(balances))
+  }
+  try {
+    await live(8)
+    await follow()
+    await reorg(7)
+    await live(2)
+    await follow()
+    expect(said).toEqual(['mirror.begun-anew'])
+  } finally {
+    await database.close()
+    await rm(folder, { recursive: true })
+  }
 })
 
 test('a reorg deeper than what is final is named, and no dead row is served until all is healed', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -243,6 +243,38 @@ test('a journal that begins anew is read from its beginning', async () => {
   ])
   const [cursor] = await readCursors(database)
   expect(cursor).toMatchObject({ epoch: entries[0]!.epoch + 1, seq: 16 })
+})
+
+test('with an oracle that it did not know the chain is mirrored anew, and what journals told stays', async () => {
+  const entries = (await recorded()).slice(0, 20)
+  const url = await serve(() => entries)
+  const reader = createJournalReader({ url, database })
+  await reader.poll()
+  await database.write(async (tx) => {
+    await tx.run("INSERT INTO blocks VALUES (7, '0x07', TIMESTAMP '2026-01-05', 0)")
+    await tx.run("UPDATE mirror SET head_number = 7, head_hash = '0x07', settled = 5")
+  })
+  const before = await contents()
+  const cursors = await readCursors(database)
+  await database.close()
+  database = await openDatabase(folder, deployment)
+  expect(await rows('SELECT number::INT AS number FROM blocks')).toEqual([{ number: 7 }])
+  await database.close()
+
+  const committeeOracle = `0x${'55'.repeat(20)}` as const
+  const grown = { ...deployment, addresses: { ...deployment.addresses, committeeOracle } }
+  database = await openDatabase(folder, grown)
+  expect(await rows('SELECT * FROM oracles')).toEqual([
+    { oracle: committeeOracle, kind: 'committee' },
+  ])
+  expect(await rows('SELECT * FROM blocks')).toEqual([])
+  expect(await rows('SELECT head_number, settled::INT AS settled FROM mirror')).toEqual([
+    { head_number: null, settled: 0 },
+  ])
+  expect(await contents()).toEqual(before)
+  expect(await readCursors(database)).toEqual(cursors)
+  expect(await createJournalReader({ url, database }).poll()).toBe(0)
+  expect(await readdir(folder)).not.toContain('renewed')
 })
 
 test('a journal that goes backwards or has a gap is refused and changes nothing', async () => {

@@ -165,7 +165,33 @@ describe('limits', () => {
     const query = createQuery(database, { ...DEFAULT_LIMITS, timeoutMs: 5_000 })
     await expect(
       query('SELECT list(a.i::VARCHAR || b.i) FROM range(100000) a(i), range(1000) b(i)'),
-    ).rejects.toMatchObject({ code: expect.stringMatching(/SQL_FAILED|QUERY_TIMEOUT/) as string })
+    ).rejects.toMatchObject({
+      code: expect.stringMatching(/QUERY_TOO_LARGE|QUERY_TIMEOUT/) as string,
+    })
+    await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
+  })
+
+  test('who takes all memory is interrupted when the mirror needs some', async () => {
+    const query = createQuery(database)
+    const over = new AbortController()
+    const codes = new Set<string>()
+    const greedy = Array.from({ length: DEFAULT_LIMITS.concurrency }, async () => {
+      while (!over.signal.aborted)
+        await query(
+          'SELECT list(a.i::VARCHAR || b.i) FROM range(100000) a(i), range(1000) b(i)',
+        ).catch(({ code }: { code: string }) => codes.add(code))
+    })
+    await database.write(async (tx) => {
+      await tx.run('UPDATE mirror SET settled = settled + 1')
+      await tx.rows('SELECT len(list(i)) AS n FROM range(8000000) t(i)')
+    })
+    over.abort()
+    await Promise.all(greedy)
+    expect([...codes]).toEqual(['QUERY_TOO_LARGE'])
+    // Without anybody to interrupt, it is the write that asks for too much.
+    await expect(
+      database.write((tx) => tx.run('SELECT list(i) FROM range(100000000) t(i)')),
+    ).rejects.toMatchObject({ code: 'OUT_OF_MEMORY', isRetryable: true })
     await database.write((tx) => tx.run('UPDATE mirror SET settled = settled + 1'))
   })
 
