@@ -12,7 +12,9 @@ import { createStage } from './stage.ts'
 
 const count = Number(process.env.HISTORIES ?? 300)
 const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff)
-const timeout = count * 2_000
+/** A history takes some 15 to 30 ms. One that fails is shortened for as long as there is time, and told then. */
+const patience = count * 300
+const timeout = count * 400
 
 const stage = await createStage()
 const ledger = await createLedger(stage)
@@ -37,7 +39,12 @@ function playAll(
 ): Promise<void> {
   const one = (story: History) =>
     stage.rehearse(() => play(story, createModel(story.outcomes, OWNERS, TOKENS)))
-  return fc.assert(fc.asyncProperty(histories(subset), one), { seed, numRuns: count })
+  return fc.assert(fc.asyncProperty(histories(subset), one), {
+    seed,
+    numRuns: count,
+    interruptAfterTimeLimit: patience,
+    markInterruptAsFailure: true,
+  })
 }
 
 describe(`${count} random histories, SEED=${seed}`, () => {

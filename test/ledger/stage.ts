@@ -27,6 +27,7 @@ export type Stage = Awaited<ReturnType<typeof createStage>>
 
 const GAS_LIMIT = 16_700_000n
 const FUNDS = 10n ** 40n
+const MAX_VIEWS = 1_000
 
 const stageAbi = parseAbi([
   'struct Step { uint256 actor; address target; bytes data; }',
@@ -72,9 +73,15 @@ export async function createStage() {
 
   const stage = await deploy('Stage', [BigInt(OWNERS + 1)])
 
-  /** Views of one contract in one call. */
+  /** Views of one contract, as many in one call as its gas is enough for. */
   async function read(target: Address, calls: readonly Hex[]): Promise<readonly Hex[]> {
-    if (calls.length === 0) return []
+    const results: Hex[] = []
+    for (let from = 0; from < calls.length; from += MAX_VIEWS)
+      results.push(...(await readAtOnce(target, calls.slice(from, from + MAX_VIEWS))))
+    return results
+  }
+
+  async function readAtOnce(target: Address, calls: readonly Hex[]): Promise<readonly Hex[]> {
     const data = encodeFunctionData({ abi: stageAbi, functionName: 'read', args: [target, calls] })
     const result = (await provider.request({
       method: 'eth_call',
