@@ -1,7 +1,9 @@
 import { request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Hex } from 'viem'
 import { z } from 'zod'
 import { MultiverseError, oneLine } from '../sdk/errors.ts'
+import { retryAfterMs } from '../sdk/retryAfter.ts'
 
 const errorSchema = z.object({ code: z.string(), message: z.string() })
 
@@ -141,20 +143,37 @@ export type AnalyticsApi = {
   rebuildState: () => Promise<z.infer<typeof rebuildSchema>>
 }
 
-/** A client of the analytics' HTTP. @throws NO_ANALYTICS when nothing answers, and the codes of its SQL endpoint */
+/** How long who is asked to wait does so, all in all, and for how long when it is not said. */
+const PATIENCE_MS = 60_000
+const PAUSE_MS = 250
+
+/**
+ * A client of the analytics' HTTP. It asks again when it is told that it asks too often, for a minute.
+ * @throws NO_ANALYTICS when nothing answers, and the codes of its SQL endpoint
+ */
 export function createAnalyticsApi(url: string): AnalyticsApi {
   const call = async (path: string, init?: RequestInit): Promise<Response> => {
-    let response: Response
+    const until = performance.now() + PATIENCE_MS
+    for (;;) {
+      const response = await fetchFrom(path, init)
+      const pauseMs = retryAfterMs(response.headers.get('retry-after')) ?? PAUSE_MS
+      if (response.status !== 429 || performance.now() + pauseMs > until) {
+        if (!response.ok) throw failureOf(await response.text(), response.status)
+        return response
+      }
+      await response.body?.cancel()
+      await sleep(pauseMs)
+    }
+  }
+  const fetchFrom = async (path: string, init?: RequestInit): Promise<Response> => {
     try {
-      response = await fetch(`${url}${path}`, init)
+      return await fetch(`${url}${path}`, init)
     } catch (cause) {
       throw new MultiverseError('NO_ANALYTICS', `${url} does not answer`, {
         cause,
         isRetryable: true,
       })
     }
-    if (!response.ok) throw failureOf(await response.text(), response.status)
-    return response
   }
   const ask = (sql: string, params: readonly string[] = [], format = 'json') =>
     call(`/sql?format=${format}`, {

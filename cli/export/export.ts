@@ -20,8 +20,18 @@ const MUTABLE: Record<string, string[]> = {
 /** Tables whose rows come from a keeper and only mention a block. */
 const NOT_EVENTS = ['resolutions']
 
-type Range = { from: number; to: number }
+/** A range of numbers, of blocks or of a journal's entries, and how many rows it holds. */
+type Part = { from: number; to: number; rows: number }
 type Table = { name: string; columns: string[] }
+/** What an export writes: a table's rows of one day, in numbered parts. */
+type Source = {
+  table: string
+  day: string
+  whole: Part
+  nameOf: (part: Part) => string
+  /** The rows of a part, in order. */
+  select: (part: Pick<Part, 'from' | 'to'>) => string
+}
 
 /**
  * Brings `folder` up to the settled block.
@@ -31,39 +41,36 @@ export async function exportTo({
   folder,
   analytics,
   deployment,
+  maxRows = MAX_ROWS,
 }: {
   folder: string
   analytics: AnalyticsApi
   deployment: Deployment
+  maxRows?: number
 }): Promise<ExportOutput> {
   const manifest = await openExport(folder, deployment)
   await requireAnchor(analytics, manifest)
   const [settled] = await numbers(analytics, 'SELECT settled::BIGINT FROM mirror')
+  const tables = await eventTables(analytics)
+  const days = await daysOf(analytics, tables, manifest.settled, settled!)
+  const journals = await journalsOf(analytics, manifest)
   const added: ExportedFile[] = []
-  const write = async (table: string, day: string, name: string, sql: string) => {
-    const path = `${table}/chain_id=${manifest.chainId}/day=${day}/${name}.parquet`
-    const [rows] = await numbers(analytics, `SELECT count(*) FROM (${sql})`)
-    if (rows === 0) return
-    const content = await analytics.parquet(sql)
-    await put(join(folder, path), content)
-    const sha256 = createHash('sha256').update(content).digest('hex')
-    added.push({ path, table, day, rows: rows!, bytes: content.length, sha256 })
-  }
-
-  const days = await daysOf(analytics, manifest.settled, settled!)
-  for (const table of await eventTables(analytics))
-    for (const { day, ...range } of days)
-      for (const part of await split(analytics, table, range))
-        await writePart(part, async ({ from, to }) =>
-          write(table.name, day, `blocks-${from}-${to}`, selectOf(table, { from, to })),
-        )
-  const journals = await exportJournals(analytics, manifest, write)
+  for (const source of [...days, ...journals.sources])
+    await writePart({ analytics, source, maxRows }, source.whole, async (part) => {
+      const { table, day } = source
+      const name = source.nameOf(part)
+      const path = `${table}/chain_id=${manifest.chainId}/day=${day}/${name}.parquet`
+      const content = await analytics.parquet(source.select(part))
+      await put(join(folder, path), content)
+      const sha256 = createHash('sha256').update(content).digest('hex')
+      added.push({ path, table, day, rows: part.rows, bytes: content.length, sha256 })
+    })
 
   const next: Manifest = {
     ...manifest,
     settled: Math.max(settled!, manifest.settled),
     anchor: await anchorAt(analytics, Math.max(settled!, manifest.settled)),
-    journals,
+    journals: journals.reached,
     files: [...manifest.files, ...added],
   }
   // The chain may have gone another way while it was read.
@@ -94,18 +101,34 @@ async function anchorAt(analytics: AnalyticsApi, height: number): Promise<Manife
   return row === undefined ? null : { number: Number(row[0]), hash: row[1] as string }
 }
 
-/** The days after height `above` up to `to`, each with its first and last block that holds events. */
-async function daysOf(analytics: AnalyticsApi, above: number, to: number) {
-  const { rows } = await analytics.sql(
-    `SELECT strftime(block_timestamp, '%Y-%m-%d') AS day, min(number)::BIGINT, max(number)::BIGINT FROM blocks
-     WHERE number::BIGINT > $1::BIGINT AND number::BIGINT <= $2::BIGINT GROUP BY day ORDER BY day`,
-    [`${above}`, `${to}`],
-  )
-  return rows.map(([day, from, last]) => ({
-    day: day as string,
-    from: Number(from),
-    to: Number(last),
-  }))
+/** What each table has of the days after height `above` up to `to`. */
+async function daysOf(
+  analytics: AnalyticsApi,
+  tables: readonly Table[],
+  above: number,
+  to: number,
+): Promise<Source[]> {
+  const sources: Source[] = []
+  for (const table of tables) {
+    const { rows } = await analytics.sql(
+      `SELECT strftime(b.block_timestamp, '%Y-%m-%d') AS day, min(b.number)::BIGINT, max(b.number)::BIGINT, sum(t.rows)::BIGINT
+       FROM blocks b
+       JOIN (SELECT block_number AS number, count(*) AS rows FROM ${table.name} GROUP BY ALL) t USING (number)
+       WHERE b.number::BIGINT > $1::BIGINT AND b.number::BIGINT <= $2::BIGINT GROUP BY day ORDER BY day`,
+      [`${above}`, `${to}`],
+    )
+    for (const row of rows) {
+      const [day, from, last, count] = row as [string, string, string, string]
+      sources.push({
+        table: table.name,
+        day,
+        whole: { from: Number(from), to: Number(last), rows: Number(count) },
+        nameOf: (part) => `blocks-${part.from}-${part.to}`,
+        select: (part) => selectOf(table, part),
+      })
+    }
+  }
+  return sources
 }
 
 /** Every table whose rows name the block they come of. */
@@ -124,7 +147,7 @@ async function eventTables(analytics: AnalyticsApi): Promise<Table[]> {
     }))
 }
 
-function selectOf({ name, columns }: Table, { from, to }: Range): string {
+function selectOf({ name, columns }: Table, { from, to }: Pick<Part, 'from' | 'to'>): string {
   const names = columns.map((column) => `"${column}"`).join(', ')
   const order = ['block_number', 'log_index', 'step', 'outcome'].filter((column) =>
     columns.includes(column),
@@ -132,69 +155,73 @@ function selectOf({ name, columns }: Table, { from, to }: Range): string {
   return `SELECT ${names} FROM ${name} WHERE block_number BETWEEN ${from} AND ${to} ORDER BY ${[...order, ...columns].join(', ')}`
 }
 
-/** Halves a range of blocks until no part has too many rows. */
-async function split(analytics: AnalyticsApi, table: Table, range: Range): Promise<Range[]> {
-  const [rows] = await numbers(
-    analytics,
-    `SELECT count(*) FROM ${table.name} WHERE block_number BETWEEN ${range.from} AND ${range.to}`,
-  )
-  if (rows === 0) return []
-  if (rows! <= MAX_ROWS || range.from === range.to) return [range]
-  const parts: Range[] = []
-  for (const half of halves(range)) parts.push(...(await split(analytics, table, half)))
-  return parts
-}
+type Writing = { analytics: AnalyticsApi; source: Source; maxRows: number }
 
-/** Writes a range, or its halves when its rows are too long to be answered at once. */
-async function writePart(range: Range, write: (range: Range) => Promise<void>): Promise<void> {
-  try {
-    await write(range)
-  } catch (error) {
-    if (!isMultiverseError(error, 'RESULT_TOO_LARGE') || range.from === range.to) throw error
-    for (const half of halves(range)) await writePart(half, write)
+/** Writes a part, or its halves when it has too many rows, or too long ones, to be answered at once. */
+async function writePart(
+  writing: Writing,
+  part: Part,
+  write: (part: Part) => Promise<void>,
+): Promise<void> {
+  if (part.rows === 0) return
+  const isOne = part.from === part.to
+  if (part.rows <= writing.maxRows || isOne) {
+    try {
+      return await write(part)
+    } catch (error) {
+      const isTooLarge =
+        isMultiverseError(error, 'RESULT_TOO_LARGE') || isMultiverseError(error, 'QUERY_TOO_LARGE')
+      if (!isTooLarge || isOne) throw error
+    }
   }
+  for (const half of await halves(writing, part)) await writePart(writing, half, write)
 }
 
-function halves({ from, to }: Range): Range[] {
+async function halves({ analytics, source }: Writing, { from, to, rows }: Part): Promise<Part[]> {
   const middle = Math.floor((from + to) / 2)
+  const [first] = await numbers(
+    analytics,
+    `SELECT count(*) FROM (${source.select({ from, to: middle })})`,
+  )
   return [
-    { from, to: middle },
-    { from: middle + 1, to },
+    { from, to: middle, rows: first! },
+    { from: middle + 1, to, rows: rows - first! },
   ]
 }
 
-/** Entries since the last export, by keeper, epoch and day; gives how far the journals are now. */
-async function exportJournals(
+/** Entries since the last export, by keeper, epoch and day; `reached`: how far the journals are then. */
+async function journalsOf(
   analytics: AnalyticsApi,
   { journals }: Manifest,
-  write: (table: string, day: string, name: string, sql: string) => Promise<void>,
-): Promise<Manifest['journals']> {
+): Promise<{ sources: Source[]; reached: Manifest['journals'] }> {
   const { rows } = await analytics.sql(
-    `SELECT keeper_id, epoch::BIGINT, strftime(written_at, '%Y-%m-%d') AS day, min(seq)::BIGINT, max(seq)::BIGINT
+    `SELECT keeper_id, epoch::BIGINT, strftime(written_at, '%Y-%m-%d') AS day, min(seq)::BIGINT, max(seq)::BIGINT,
+       count(*)::BIGINT
      FROM journal
      WHERE seq > coalesce(($1::JSON ->> ('$."' || keeper_id || '/' || epoch || '"'))::BIGINT, -1)
      GROUP BY ALL ORDER BY ALL`,
     [JSON.stringify(journals)],
   )
   const reached = { ...journals }
-  for (const row of rows) {
-    const [keeper, epoch, day, first, last] = row as [string, string, string, string, string]
-    const short = createHash('sha256').update(keeper).digest('hex').slice(0, 8)
-    const quoted = `'${keeper.replaceAll("'", "''")}'`
-    await writePart({ from: Number(first), to: Number(last) }, ({ from, to }) =>
-      write(
-        'journal',
+  const sources = (rows as [string, string, string, string, string, string][]).map(
+    ([keeper, epoch, day, first, last, count]): Source => {
+      const short = createHash('sha256').update(keeper).digest('hex').slice(0, 8)
+      const quoted = `'${keeper.replaceAll("'", "''")}'`
+      const key = `${keeper}/${epoch}`
+      reached[key] = Math.max(reached[key] ?? 0, Number(last))
+      return {
+        table: 'journal',
         day,
-        `entries-${epoch}-${from}-${to}-${short}`,
-        `SELECT keeper_id, epoch, seq, written_at, kind, event FROM journal
-         WHERE keeper_id = ${quoted} AND epoch = ${epoch} AND seq BETWEEN ${from} AND ${to}
-           AND strftime(written_at, '%Y-%m-%d') = '${day}' ORDER BY seq`,
-      ),
-    )
-    const key = `${keeper}/${epoch}`
-    reached[key] = Math.max(reached[key] ?? 0, Number(last))
-  }
-  return reached
+        whole: { from: Number(first), to: Number(last), rows: Number(count) },
+        nameOf: ({ from, to }) => `entries-${epoch}-${from}-${to}-${short}`,
+        select: ({ from, to }) =>
+          `SELECT keeper_id, epoch, seq, written_at, kind, event FROM journal
+           WHERE keeper_id = ${quoted} AND epoch = ${epoch} AND seq BETWEEN ${from} AND ${to}
+             AND strftime(written_at, '%Y-%m-%d') = '${day}' ORDER BY seq`,
+      }
+    },
+  )
+  return { sources, reached }
 }
 
 /** The first row of an answer, as numbers. */

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createAnalyticsApi } from '../../cli/services.ts'
 import { type Database, openDatabase } from '../../indexer/analytics/database.ts'
-import { createApp, toCsv } from '../../indexer/analytics/http.ts'
+import { createApp, listen, toCsv } from '../../indexer/analytics/http.ts'
 import { createQuery, DEFAULT_LIMITS } from '../../indexer/analytics/query.ts'
 import type { Status } from '../../indexer/analytics/status.ts'
 import type { Deployment } from '../../sdk/deployment.ts'
@@ -315,6 +316,25 @@ describe('over HTTP', () => {
       code: 'TOO_MANY_REQUESTS',
     })
     expect((await one.request('/health')).status).toBe(200)
+  })
+
+  test('the command asks again when it was told to wait', async () => {
+    const often = createApp({
+      query: createQuery(database),
+      status: () => status,
+      rate: { requests: 2, windowMs: 1_000 },
+    })
+    const server = await listen(often, 0)
+    try {
+      const api = createAnalyticsApi(`http://127.0.0.1:${server.port}`)
+      const from = performance.now()
+      for (let nth = 0; nth < 4; nth++)
+        expect(await api.sql('SELECT $1', [`${nth}`])).toMatchObject({ rows: [[`${nth}`]] })
+      expect(performance.now() - from).toBeGreaterThan(500)
+      await expect(api.sql('SELECT nothing')).rejects.toMatchObject({ code: 'SQL_FAILED' })
+    } finally {
+      await server.close()
+    }
   })
 
   test('status, health, readiness', async () => {

@@ -324,6 +324,13 @@ test('an export is read back by DuckDB and by another reader, and grows by what 
   expect(new Set(files.map(({ day }) => day)).size).toBeGreaterThan(2)
   await expectReadBack(stage, folder)
   expect(await take()).toMatchObject({ files: 0, rows: 0 })
+
+  const small = join(stage.folder.path, 'small')
+  const { deployment } = stage.chain
+  const all = await exportTo({ folder: small, analytics: stage.api, deployment, maxRows: 12 })
+  expect(all.rows).toBe(first.rows + second.rows)
+  expect(all.files).toBeGreaterThan(first.files + second.files)
+  await expectReadBack(stage, small)
 })
 
 test('an export refuses what it cannot go on with', async () => {
