@@ -45,7 +45,7 @@ export async function chartVerb(
   }
   const drawing = await withAnalytics(options, (analytics) => CHARTS[kind](analytics, scope))
   if (drawing.rows.length === 0)
-    throw new MultiverseError('NOTHING_TO_DRAW', `there is nothing to draw a ${kind} chart of yet`)
+    throw new MultiverseError('NOTHING_TO_DRAW', `there is nothing to draw yet: ${kind}`)
   const file = resolve(options.out ?? `${kind}.svg`)
   await writeAsked(file, await renderSvg(drawing))
   const isShown = options.open && hasBrowser() && (await show(file))
